@@ -1,0 +1,8 @@
+//! How a release reaches users: the plan, as written and as meant.
+
+mod gate;
+#[expect(clippy::module_inception, reason = "the file that holds Plan is called plan")]
+mod plan;
+
+pub use gate::{Gate, Metric, Then, Test};
+pub use plan::{Budget, Deploy, Plan, Stage, Webhook};

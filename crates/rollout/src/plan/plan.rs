@@ -1,0 +1,108 @@
+//! The plan as meant: every default filled in, every unit resolved.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::gate::{Gate, Metric};
+use crate::route::{HealthCheck, Sticky, Timeouts};
+use crate::units::{Millis, Weight};
+
+/// How a release of one service reaches its users.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The service's name: lower-case letters, digits and `-`, at most 40.
+    pub service: String,
+    /// The address the proxy takes the service's traffic on, `host:port`.
+    pub listen: String,
+    /// How a version is run.
+    pub deploy: Deploy,
+    /// How a request is tied to a user.
+    pub sticky: Sticky,
+    /// How upstreams are asked whether they are well.
+    pub health: HealthCheck,
+    /// How long each part of a request may take.
+    pub timeouts: Timeouts,
+    /// How long requests in flight may still take when a version leaves.
+    pub drain: Millis,
+    /// The stages in order; at least one, weights rising, the last at 100 %.
+    pub stages: Vec<Stage>,
+    /// How long the new release serves everyone while the old one is kept ready.
+    pub bake: Millis,
+    /// How long a stage that is past its soak may hold before a person is asked.
+    pub hold_limit: Millis,
+    /// The longest burst of failures that does not count as a broken version; a block is
+    /// three times this.
+    pub forgive: Millis,
+    /// No stage ends on fewer requests to the canary than this.
+    pub min_requests: u64,
+    /// How often the machine may be wrong.
+    pub budget: Budget,
+    /// Who is told.
+    pub notify: Vec<Webhook>,
+}
+
+/// One exposure, how long it soaks, and what must hold meanwhile.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stage {
+    /// The name, unique in the plan.
+    pub name: String,
+    /// Who may meet the canary.
+    pub weight: Weight,
+    /// Observed time (time with traffic) the stage must last at least.
+    pub soak: Millis,
+    /// What is watched.
+    pub gates: Vec<Gate>,
+}
+
+/// How the process deployer runs a version. `{port}` and `{version}` are filled in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deploy {
+    /// Program and arguments; no shell.
+    pub command: Vec<String>,
+    /// Variables set for it, besides `PORT` and `SLUICE_VERSION`.
+    pub env: BTreeMap<String, String>,
+    /// The folder it runs in; relative to the plan file's own.
+    pub directory: Option<String>,
+    /// How long it may take until its health check answers.
+    pub ready_within: Millis,
+}
+
+/// How often the machine may be wrong, as probabilities.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Budget {
+    /// A healthy release is rolled back at most this often, over the whole rollout.
+    pub false_rollback_rate: f64,
+    /// A stage whose gate is not kept passes at most this often.
+    pub false_pass_rate: f64,
+}
+
+/// A receiver of signed webhooks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Webhook {
+    /// Where to POST.
+    pub url: String,
+    /// Where the signing secret is: `env:NAME` or `file:PATH`; never the secret itself.
+    pub secret: Option<String>,
+}
+
+impl Plan {
+    /// The length of one block of evidence: three times the forgiven burst.
+    pub const fn block(&self) -> Millis {
+        self.forgive.times(3)
+    }
+
+    /// Every latency limit any gate names, ascending, each once, in microseconds.
+    pub fn latency_limits_us(&self) -> Vec<u64> {
+        let gates = self.stages.iter().flat_map(|stage| &stage.gates);
+        let mut limits: Vec<u64> = gates
+            .filter_map(|gate| match gate.metric {
+                Metric::Latency { limit_us, .. } => Some(limit_us),
+                Metric::ErrorRate | Metric::SuccessRate => None,
+            })
+            .collect();
+        limits.sort_unstable();
+        limits.dedup();
+        limits
+    }
+}

@@ -1,0 +1,140 @@
+//! What the data plane is told: who serves a service, who may meet the canary, and what the
+//! guard watches.
+//!
+//! A [`Snapshot`] is whole and immutable. It replaces the one before it; a receiver ignores
+//! one whose [`Generation`] is not newer than what it holds. It names addresses and limits
+//! only, never a plan: the proxy needs to know nothing of stages.
+
+use serde::{Deserialize, Serialize};
+
+use crate::evidence::TripSpec;
+use crate::units::{Millis, Weight};
+
+/// The order of snapshots: the controller's epoch, then its count of changes within it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Generation {
+    /// Rises each time a controller takes the lease.
+    pub epoch: u64,
+    /// Rises with each change within the epoch.
+    pub seq: u64,
+}
+
+/// Everything a proxy serves, at one generation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Where this snapshot stands in the order of all snapshots.
+    pub generation: Generation,
+    /// One entry a service; names are unique.
+    pub services: Vec<ServiceRoute>,
+}
+
+/// How one service's traffic is received and split.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceRoute {
+    /// The service's name; the label of its counters.
+    pub service: String,
+    /// The address the proxy listens on, `host:port`.
+    pub listen: String,
+    /// What serves today. `None` before the first release is up: requests get a 503.
+    pub stable: Option<TrackRoute>,
+    /// The new release, while one is being rolled out.
+    pub canary: Option<CanaryRoute>,
+    /// How a request is tied to a user.
+    pub sticky: Sticky,
+    /// How upstreams are asked whether they are well.
+    pub health: HealthCheck,
+    /// How long each part of a request may take.
+    pub timeouts: Timeouts,
+    /// How long requests in flight on a track that has left may still take.
+    pub drain: Millis,
+    /// Latencies in microseconds above which requests are counted exactly, ascending.
+    pub latency_limits_us: Vec<u64>,
+}
+
+/// One track: a release and where it is served.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackRoute {
+    /// The release, by its id; counters are kept per release.
+    pub release: String,
+    /// Addresses `host:port` that serve it.
+    pub upstreams: Vec<String>,
+}
+
+/// The canary: a track, its share, and the guard's rules.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CanaryRoute {
+    /// The release and where it is served.
+    pub track: TrackRoute,
+    /// Who may meet it.
+    pub weight: Weight,
+    /// The salt of [`crate::bucket::bucket`]: the rollout's id, so that each rollout draws
+    /// its own users.
+    pub salt: String,
+    /// Names the stretch of traffic the guard judges (rollout and stage). The guard starts
+    /// anew only when this changes, not with every snapshot.
+    pub guard_key: String,
+    /// What shuts the gate at once.
+    pub trips: Vec<TripRule>,
+}
+
+/// One condition on which the guard sets the canary's weight to zero by itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TripRule {
+    /// The gate this rule protects, as the plan names it.
+    pub gate: String,
+    /// Which requests are bad.
+    pub bad: Bad,
+    /// The test's numbers.
+    pub spec: TripSpec,
+}
+
+/// Which requests count against a gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bad {
+    /// Requests the version failed: 5xx, connection errors, timeouts, broken bodies.
+    /// A client that went away (499) is not a failure.
+    Failed,
+    /// Requests whose first byte took longer than `latency_limits_us[n]`; failures count too.
+    SlowerThan(usize),
+}
+
+/// How a request is tied to a user, so that the user stays on one side.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sticky {
+    /// The value of a cookie; where a request has none, the proxy sets one.
+    Cookie(String),
+    /// The value of a header; requests without it fall back to the client's address.
+    Header(String),
+    /// The client's address.
+    Address,
+}
+
+/// Active health checks of each upstream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthCheck {
+    /// The path asked with GET; 2xx and 3xx are healthy.
+    pub path: String,
+    /// How often.
+    pub every: Millis,
+    /// How long an answer may take.
+    pub timeout: Millis,
+    /// So many good answers in a row make an upstream healthy; at least 1.
+    pub healthy_after: u32,
+    /// So many bad answers in a row make it unhealthy; at least 1.
+    pub unhealthy_after: u32,
+}
+
+/// How long each part of a request may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timeouts {
+    /// Reading the request's head.
+    pub head: Millis,
+    /// Connecting to the upstream.
+    pub connect: Millis,
+    /// From the request sent to the response's first byte.
+    pub first_byte: Millis,
+    /// Between two pieces of a body, and of a kept-alive connection that does nothing.
+    pub idle: Millis,
+}
