@@ -11,7 +11,9 @@ use crate::evidence::TripSpec;
 use crate::units::{Millis, Weight};
 
 /// The order of snapshots: the controller's epoch, then its count of changes within it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Generation {
     /// Rises each time a controller takes the lease.
     pub epoch: u64,

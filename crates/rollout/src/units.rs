@@ -12,7 +12,18 @@ use serde::{Deserialize, Serialize};
 ///
 /// Bounds: 0 (nobody) ..= 100 000 (everybody). The same unit serves the proxy and flags.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(try_from = "u32", into = "u32")]
 pub struct Weight(u32);
@@ -25,12 +36,20 @@ impl Weight {
 
     /// A weight of `steps` thousandths of a percent, or `None` above 100 000.
     pub const fn from_steps(steps: u32) -> Option<Self> {
-        if steps <= 100_000 { Some(Self(steps)) } else { None }
+        if steps <= 100_000 {
+            Some(Self(steps))
+        } else {
+            None
+        }
     }
 
     /// A whole percentage, capped at 100.
     pub const fn percent(percent: u32) -> Self {
-        if percent >= 100 { Self::FULL } else { Self(percent.saturating_mul(1_000)) }
+        if percent >= 100 {
+            Self::FULL
+        } else {
+            Self(percent.saturating_mul(1_000))
+        }
     }
 
     /// Thousandths of a percent, 0..=100 000.
@@ -72,7 +91,18 @@ impl fmt::Display for Weight {
 
 /// A moment, in milliseconds since the Unix epoch, UTC.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
@@ -87,13 +117,28 @@ impl Timestamp {
     /// How long ago `earlier` was; zero when it lies in the future (a clock that jumped back).
     pub const fn since(self, earlier: Self) -> Millis {
         let difference = self.0.saturating_sub(earlier.0);
-        if difference <= 0 { Millis(0) } else { Millis(difference.unsigned_abs()) }
+        if difference <= 0 {
+            Millis(0)
+        } else {
+            Millis(difference.unsigned_abs())
+        }
     }
 }
 
 /// A length of time in milliseconds.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(transparent)]
 pub struct Millis(pub u64);
@@ -134,7 +179,12 @@ impl Millis {
 impl fmt::Display for Millis {
     /// `350ms`, `1.5s`, `2h`, `7d`, `1h 30m`: the two largest units that are not zero.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const UNITS: [(u64, &str); 4] = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
+        const UNITS: [(u64, &str); 4] = [
+            (86_400_000, "d"),
+            (3_600_000, "h"),
+            (60_000, "m"),
+            (1_000, "s"),
+        ];
         if self.0 < 1_000 {
             return write!(f, "{}ms", self.0);
         }
