@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::logs::real;
+use crate::route::Bad;
 use crate::units::Timestamp;
 
 /// What one track did in a window: differences of raw counters, never rates.
@@ -40,4 +42,145 @@ pub struct Block {
     pub canary: Reading,
     /// What serves today did meanwhile; no requests at 100 %.
     pub stable: Reading,
+}
+
+/// So many bad requests of so many: what a gate looks at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Requests that count against the gate; at most `total`.
+    pub bad: u64,
+    /// All requests.
+    pub total: u64,
+}
+
+impl Tally {
+    /// The largest count a float holds exactly, 2^53.
+    const LARGEST: f64 = 9_007_199_254_740_992.0;
+
+    /// A tally from a source that speaks in floats, rounded to whole requests.
+    ///
+    /// # Errors
+    /// A sentence on what is wrong: not a number, infinite, negative, above 2^53, or more bad
+    /// requests than requests.
+    pub fn from_f64(bad: f64, total: f64) -> Result<Self, String> {
+        let (bad, total) = (count("bad requests", bad)?, count("requests", total)?);
+        if bad > total {
+            return Err(format!(
+                "{bad} bad requests of {total} is more than all of them"
+            ));
+        }
+        Ok(Self { bad, total })
+    }
+
+    /// Whether this can be: no more bad requests than requests.
+    pub const fn is_possible(self) -> bool {
+        self.bad <= self.total
+    }
+
+    /// The share of bad requests, 0..=1; `None` without requests.
+    pub fn share(self) -> Option<f64> {
+        (self.total > 0).then(|| real(self.bad) / real(self.total))
+    }
+
+    /// Both together; stops at the largest count instead of wrapping.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            bad: self.bad.saturating_add(other.bad),
+            total: self.total.saturating_add(other.total),
+        }
+    }
+}
+
+/// A float as a count of `what`.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "within 0..=2^53 by the checks above it"
+)]
+fn count(what: &str, value: f64) -> Result<u64, String> {
+    if value.is_nan() {
+        return Err(format!("the number of {what} is not a number"));
+    }
+    if value.is_infinite() {
+        return Err(format!("the number of {what} is infinite"));
+    }
+    if value < 0.0 {
+        return Err(format!("the number of {what} is {value}, below zero"));
+    }
+    if value > Tally::LARGEST {
+        return Err(format!(
+            "the number of {what} is {value}, above the largest count, 2^53"
+        ));
+    }
+    Ok(value.round() as u64)
+}
+
+impl TrackCounts {
+    /// How many requests were bad in the sense of `bad`; `None` when that was not counted
+    /// (no such latency limit), or when more were bad than there were.
+    pub fn tally(&self, bad: Bad) -> Option<Tally> {
+        let bad = match bad {
+            Bad::Failed => self.failures,
+            Bad::SlowerThan(limit) => *self.slower_than.get(limit)?,
+        };
+        Some(Tally {
+            bad,
+            total: self.requests,
+        })
+        .filter(|tally| tally.is_possible())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_are_no_counts_are_refused_with_a_sentence() {
+        let said = [
+            (f64::NAN, 1.0),
+            (0.0, f64::INFINITY),
+            (-1.0, 5.0),
+            (3.0, 2.0),
+            (0.0, 1e17),
+        ]
+        .map(|(bad, total)| Tally::from_f64(bad, total).unwrap_err());
+        assert_eq!(
+            said,
+            [
+                "the number of bad requests is not a number",
+                "the number of requests is infinite",
+                "the number of bad requests is -1, below zero",
+                "3 bad requests of 2 is more than all of them",
+                "the number of requests is 100000000000000000, above the largest count, 2^53",
+            ]
+        );
+    }
+
+    #[test]
+    fn fractions_of_requests_are_rounded() {
+        assert_eq!(Tally::from_f64(1.4, 9.6), Ok(Tally { bad: 1, total: 10 }));
+    }
+
+    #[test]
+    fn a_tally_takes_the_count_the_gate_is_about() {
+        let counts = TrackCounts {
+            requests: 9,
+            failures: 1,
+            slower_than: vec![4, 10],
+            ..TrackCounts::default()
+        };
+        assert_eq!(counts.tally(Bad::Failed), Some(Tally { bad: 1, total: 9 }));
+        assert_eq!(
+            counts.tally(Bad::SlowerThan(0)),
+            Some(Tally { bad: 4, total: 9 })
+        );
+        assert_eq!(
+            counts.tally(Bad::SlowerThan(1)),
+            None,
+            "more slow ones than requests"
+        );
+        assert_eq!(counts.tally(Bad::SlowerThan(2)), None, "never counted");
+    }
 }
