@@ -1,1 +1,58 @@
-//! (being built)
+//! Where a request flows: the data plane.
+//!
+//! [`proxy`] is the embedded proxy: it splits each service's requests between the release
+//! that serves today and the one being rolled out, counts what becomes of them, and shuts a
+//! catastrophic canary out by itself. What it is to serve comes as one immutable
+//! [`rollout::route::Snapshot`]; it knows nothing of plans or stages.
+//!
+//! # What one request meets
+//!
+//! ```text
+//! accept          listen     a socket a thread (SO_REUSEPORT); a runtime a thread
+//!   -> head       head,wire  strict framing, limits in size and time: 400 and close
+//!   -> route      route      the service behind the door, at one generation (an arc-swap load)
+//!   -> sticky key sticky     cookie, header or address; without one, a fresh key and a cookie
+//!   -> bucket     split      rollout::bucket(salt, key) against the weight in force, which is
+//!   -> track                 zero while the canary is shut out or has no healthy upstream
+//!   -> upstream   upstream   one healthy after the other; this thread's kept connections
+//!   -> forward    forward    hop-by-hop fields out, origin in (fields); the Forwarder seam
+//!   -> first byte visit      counted once: class, latency, cause; the guard's witnesses
+//!   -> stream     body       piece by piece both ways, an idle limit each; upgrade tunnels
+//!   -> end        visit      bytes, time to last byte, access log
+//! ```
+//!
+//! Beside the path: `control` takes snapshots; `watch` runs the health checks and every 10 ms
+//! the `guard`; `drain` lets go of releases that left; `observe` and `count` tell others what
+//! serves and what was counted.
+//!
+//! # What is promised
+//!
+//! - Nothing on the request path takes a lock that another thread holds; a change of weight is
+//!   one pointer swap and fails no request.
+//! - Each request is counted exactly once. A client that went away is nobody's failure.
+//! - A user stays on one side while the salt stays; raising the weight only adds users.
+//! - Stable's share never goes to the canary; the canary's goes to stable whenever in doubt.
+//! - A snapshot that cannot be served changes nothing.
+//!
+//! # What is absent, deliberately
+//!
+//! Trust in `X-Forwarded-*` from clients, retries that could repeat what was not idempotent,
+//! reloading, and any way to raise a weight from in here.
+
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+pub mod proxy;
+
+pub use proxy::{
+    AccessLog, Applied, ApplyError, Causes, Counters, Health, Observed, ObservedService,
+    ObservedUpstream, Proxy, ProxySettings, ReleaseCounters, ServiceCounters, TripReport, Withheld,
+};

@@ -1,0 +1,400 @@
+//! Takes snapshots, one at a time, and makes the threads serve them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rollout::route::{Generation, HealthCheck, ServiceRoute, Snapshot, TrackRoute};
+use rollout::units::Weight;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::books::Books;
+use super::guard::Guard;
+use super::health;
+use super::listen::{Door, Doors, Order, bind};
+use super::route::{Canary, Limit, ServiceState, Slot, Times, Track, fault};
+use super::sticky::Tie;
+use super::upstream::Upstream;
+
+/// What became of a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Applied {
+    /// It serves.
+    Applied,
+    /// It is not newer than what serves.
+    Ignored,
+}
+
+/// Why a snapshot cannot be served. What served before goes on.
+#[derive(Debug, Error)]
+pub enum ApplyError {
+    /// It cannot be served as it is written.
+    #[error("service {service:?} {fault}")]
+    Invalid {
+        /// The service.
+        service: String,
+        /// What is wrong.
+        fault: String,
+    },
+    /// An address cannot be listened on.
+    #[error("service {service:?} cannot listen on {address}: {cause}")]
+    Listen {
+        /// The service.
+        service: String,
+        /// The address, as the snapshot says.
+        address: String,
+        /// Why not.
+        cause: io::Error,
+    },
+    /// The proxy is stopping.
+    #[error("the proxy is stopping")]
+    Stopping,
+}
+
+/// What only control touches, under one lock.
+#[derive(Debug)]
+pub(crate) struct Control {
+    workers: Vec<UnboundedSender<Order>>,
+    watch: Handle,
+    generation: Option<Generation>,
+    doors: Doors,
+    slots: BTreeMap<String, Arc<Slot>>,
+    checks: BTreeMap<u64, (HealthCheck, AbortHandle)>,
+    stopping: bool,
+}
+
+/// A listening socket a thread, ready to be handed out.
+type Sockets = (SocketAddr, Vec<std::net::TcpListener>);
+
+impl Control {
+    /// Nothing serves.
+    pub(crate) const fn new(workers: Vec<UnboundedSender<Order>>, watch: Handle) -> Self {
+        Self {
+            workers,
+            watch,
+            generation: None,
+            doors: BTreeMap::new(),
+            slots: BTreeMap::new(),
+            checks: BTreeMap::new(),
+            stopping: false,
+        }
+    }
+
+    /// The snapshot in force.
+    pub(crate) fn generation(&self) -> Generation {
+        self.generation.unwrap_or_default()
+    }
+
+    /// Who serves.
+    pub(crate) const fn slots(&self) -> &BTreeMap<String, Arc<Slot>> {
+        &self.slots
+    }
+
+    /// Where is listened.
+    pub(crate) const fn doors(&self) -> &Doors {
+        &self.doors
+    }
+
+    /// The runtime of the watch thread.
+    pub(crate) fn watch(&self) -> Handle {
+        self.watch.clone()
+    }
+
+    /// Takes a snapshot. Everything that can fail is done before anything changes.
+    pub(crate) fn apply(
+        &mut self,
+        snapshot: &Snapshot,
+        books: &Books,
+    ) -> Result<Applied, ApplyError> {
+        if self.stopping {
+            return Err(ApplyError::Stopping);
+        }
+        if self
+            .generation
+            .is_some_and(|generation| snapshot.generation <= generation)
+        {
+            return Ok(Applied::Ignored);
+        }
+        if let Some((service, fault)) = fault(snapshot) {
+            return Err(ApplyError::Invalid { service, fault });
+        }
+        let mut states = BTreeMap::new();
+        for route in &snapshot.services {
+            states.insert(route.service.clone(), self.state(route, books)?);
+        }
+        let mut sockets = self.open_sockets(snapshot)?;
+        let before = self.serving();
+        let drains = self.drains();
+        self.close_left(snapshot);
+        for route in &snapshot.services {
+            if let Some(state) = states.remove(&route.service) {
+                self.put(route, state, sockets.remove(&route.listen));
+            }
+        }
+        self.check_upstreams(snapshot);
+        self.let_go(before, &drains);
+        self.generation = Some(snapshot.generation);
+        books.prune(|service, release| self.serves(service, release));
+        Ok(Applied::Applied)
+    }
+
+    /// Closes every door and lets every connection go.
+    pub(crate) fn stop(&mut self) -> Duration {
+        self.stopping = true;
+        let longest = self.drains().into_values().max().unwrap_or_default();
+        for door in self.doors.values() {
+            door.turn(true, door.slot.load().state.load().drain);
+        }
+        for (_, check) in self.checks.values() {
+            check.abort();
+        }
+        longest
+    }
+
+    /// Ends the threads.
+    pub(crate) fn end(&mut self) {
+        self.workers.clear();
+    }
+
+    fn open_sockets(&self, snapshot: &Snapshot) -> Result<BTreeMap<String, Sockets>, ApplyError> {
+        let fresh = snapshot
+            .services
+            .iter()
+            .filter(|route| !self.doors.contains_key(&route.listen));
+        fresh
+            .map(|route| match bind(&route.listen, self.workers.len()) {
+                Ok(sockets) => Ok((route.listen.clone(), sockets)),
+                Err(cause) => Err(ApplyError::Listen {
+                    service: route.service.clone(),
+                    address: route.listen.clone(),
+                    cause,
+                }),
+            })
+            .collect()
+    }
+
+    /// A service as the snapshot says, made of the parts that serve already where they can
+    /// stay: ledgers, upstreams with what is known of their health, the guard.
+    fn state(&self, route: &ServiceRoute, books: &Books) -> Result<ServiceState, ApplyError> {
+        let serving = self
+            .slots
+            .get(&route.service)
+            .map(|slot| slot.state.load_full());
+        let track =
+            |track: &TrackRoute| Arc::new(self.track(route, track, serving.as_deref(), books));
+        let tie = Tie::new(&route.sticky).map_err(|fault| ApplyError::Invalid {
+            service: route.service.clone(),
+            fault,
+        })?;
+        let canary = route.canary.as_ref().map(|canary| Canary {
+            track: track(&canary.track),
+            weight: canary.weight,
+            salt: canary.salt.clone(),
+            guard: self.guard(canary, serving.as_deref()),
+        });
+        Ok(ServiceState {
+            stable: route.stable.as_ref().map(track),
+            canary,
+            tie,
+            time: Times::of(route),
+            drain: route.drain.to_std(),
+            limits_us: route.latency_limits_us.clone(),
+        })
+    }
+
+    fn track(
+        &self,
+        route: &ServiceRoute,
+        track: &TrackRoute,
+        serving: Option<&ServiceState>,
+        books: &Books,
+    ) -> Track {
+        let known = |address: &str| {
+            let mut tracks = serving.iter().flat_map(|state| state.tracks());
+            let same = tracks.find(|known| *known.release == *track.release)?;
+            same.upstreams
+                .iter()
+                .find(|upstream| *upstream.address == *address)
+                .map(Arc::clone)
+        };
+        let upstream =
+            |address: &String| known(address).unwrap_or_else(|| Arc::new(Upstream::new(address)));
+        let ledger = books.ledger(&route.service, &track.release, self.workers.len());
+        let limit = |&us: &u64| Limit {
+            us,
+            slower: ledger.limit(us),
+        };
+        Track {
+            release: Arc::from(track.release.as_str()),
+            upstreams: track.upstreams.iter().map(upstream).collect(),
+            limits: route.latency_limits_us.iter().map(limit).collect(),
+            ledger,
+        }
+    }
+
+    /// The guard that watches already, unless another stretch begins. A snapshot of weight
+    /// zero ends a trip.
+    fn guard(
+        &self,
+        canary: &rollout::route::CanaryRoute,
+        serving: Option<&ServiceState>,
+    ) -> Arc<Guard> {
+        let known = serving
+            .and_then(|state| state.canary.as_ref())
+            .map(|serving| &serving.guard);
+        let stays = known.filter(|guard| {
+            let cleared = guard.is_shut() && canary.weight == Weight::ZERO;
+            guard.watches(&canary.guard_key, &canary.trips) && !cleared
+        });
+        let began = std::time::Instant::now();
+        let fresh = || Guard::new(&canary.guard_key, &canary.trips, self.workers.len(), began);
+        stays.map_or_else(|| Arc::new(fresh()), Arc::clone)
+    }
+
+    /// Closes the doors and empties the slots that the snapshot does not name.
+    fn close_left(&mut self, snapshot: &Snapshot) {
+        let listens: BTreeSet<&str> = snapshot
+            .services
+            .iter()
+            .map(|route| &*route.listen)
+            .collect();
+        let names: BTreeSet<&str> = snapshot
+            .services
+            .iter()
+            .map(|route| &*route.service)
+            .collect();
+        self.doors.retain(|address, door| {
+            let stays = listens.contains(address.as_str());
+            if !stays {
+                door.turn(true, door.slot.load().state.load().drain);
+            }
+            stays
+        });
+        self.slots.retain(|name, slot| {
+            let stays = names.contains(name.as_str());
+            if !stays {
+                let state = slot.state.load();
+                slot.state
+                    .store(Arc::new(ServiceState::closed(state.drain, state.time)));
+            }
+            stays
+        });
+    }
+
+    /// Puts a service into force.
+    fn put(&mut self, route: &ServiceRoute, state: ServiceState, sockets: Option<Sockets>) {
+        let (drain, state) = (state.drain, Arc::new(state));
+        let slot = if let Some(slot) = self.slots.get(&route.service) {
+            slot.state.store(state);
+            Arc::clone(slot)
+        } else {
+            let slot = Arc::new(Slot {
+                name: Arc::from(route.service.as_str()),
+                state: ArcSwap::new(state),
+                unserved: AtomicU64::new(0),
+            });
+            self.slots.insert(route.service.clone(), Arc::clone(&slot));
+            slot
+        };
+        if let Some((bound, listeners)) = sockets {
+            let door = Arc::new(Door::new(bound, slot));
+            for (worker, listener) in self.workers.iter().zip(listeners) {
+                let _ = worker.send(Order::Listen(Arc::clone(&door), listener));
+            }
+            self.doors.insert(route.listen.clone(), door);
+        } else if let Some(door) = self.doors.get(&route.listen)
+            && !Arc::ptr_eq(&door.slot.load(), &slot)
+        {
+            door.slot.store(slot);
+            door.turn(false, drain);
+        }
+    }
+
+    /// Starts the checks of upstreams that are new or checked differently, ends the others.
+    fn check_upstreams(&mut self, snapshot: &Snapshot) {
+        let mut before = std::mem::take(&mut self.checks);
+        for route in &snapshot.services {
+            let state = self
+                .slots
+                .get(&route.service)
+                .map(|slot| slot.state.load_full());
+            for upstream in state.iter().flat_map(|state| state.upstreams()) {
+                let kept = before
+                    .remove(&upstream.id)
+                    .filter(|(check, _)| *check == route.health);
+                let check = kept.unwrap_or_else(|| {
+                    let task = self
+                        .watch
+                        .spawn(health::watch(Arc::clone(upstream), route.health.clone()));
+                    (route.health.clone(), task.abort_handle())
+                });
+                self.checks.insert(upstream.id, check);
+            }
+        }
+        for (id, (_, task)) in before {
+            if !self.checks.contains_key(&id) {
+                task.abort();
+            }
+        }
+    }
+
+    /// Every upstream that serves, with its service.
+    fn serving(&self) -> Vec<(String, Arc<Upstream>)> {
+        let each = self.slots.iter().flat_map(|(name, slot)| {
+            let state = slot.state.load_full();
+            let upstreams: Vec<_> = state.upstreams().map(Arc::clone).collect();
+            upstreams
+                .into_iter()
+                .map(|upstream| (name.clone(), upstream))
+        });
+        each.collect()
+    }
+
+    /// Whether a release is stable or canary of a service.
+    fn serves(&self, service: &str, release: &str) -> bool {
+        let state = self.slots.get(service).map(|slot| slot.state.load());
+        state.is_some_and(|state| state.tracks().any(|track| *track.release == *release))
+    }
+
+    fn drains(&self) -> BTreeMap<String, Duration> {
+        self.slots
+            .iter()
+            .map(|(name, slot)| (name.clone(), slot.state.load().drain))
+            .collect()
+    }
+
+    /// Lets the upstreams go that served before and do not now.
+    fn let_go(&self, before: Vec<(String, Arc<Upstream>)>, drains: &BTreeMap<String, Duration>) {
+        let now: BTreeSet<u64> = self
+            .serving()
+            .into_iter()
+            .map(|(_, upstream)| upstream.id)
+            .collect();
+        let mut left: BTreeMap<String, Vec<Arc<Upstream>>> = BTreeMap::new();
+        for (service, upstream) in before {
+            if !now.contains(&upstream.id) {
+                upstream.leave();
+                left.entry(service).or_default().push(upstream);
+            }
+        }
+        for (service, upstreams) in left {
+            let drain = drains.get(&service).copied().unwrap_or_default();
+            let cut_at = Instant::now()
+                .checked_add(drain)
+                .unwrap_or_else(Instant::now);
+            for worker in &self.workers {
+                let _ = worker.send(Order::Leave(upstreams.clone(), cut_at));
+            }
+        }
+    }
+}

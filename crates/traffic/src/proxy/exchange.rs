@@ -1,0 +1,280 @@
+//! One request: from its head to an answer whose body is on its way.
+
+use std::convert::Infallible;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, SET_COOKIE};
+use http::uri::PathAndQuery;
+use http::{Method, Request, Response, StatusCode, Uri, Version};
+use hyper::body::Incoming;
+use rollout::bucket::bucket;
+
+use super::access::Entry;
+use super::body::{Download, Reply, Upload};
+use super::count::Cause;
+use super::fields::{self, Origin};
+use super::forward::{Answer, Failure, Forwarder, OverHyper};
+use super::guard::{Side, micros};
+use super::listen::{Door, Worker};
+use super::route::{Slot, Times};
+use super::split::{self, Seat};
+use super::sticky::Key;
+use super::upgrade;
+use super::visit::Visit;
+use super::wire::Line;
+
+/// One client's connection.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub worker: Rc<Worker>,
+    pub door: Arc<Door>,
+    pub slot: Arc<Slot>,
+    pub origin: Origin,
+    pub line: Arc<Line>,
+}
+
+/// Where one request goes, decided under one snapshot.
+struct Decided {
+    seat: Seat,
+    time: Times,
+    /// The cookie that keeps a new user on this side.
+    cookie: Option<HeaderValue>,
+    user: u32,
+}
+
+/// Answers one request. Never fails: what goes wrong is an answer too.
+pub(crate) async fn answer(
+    client: Rc<Client>,
+    request: Request<Incoming>,
+) -> Result<Response<Reply>, Infallible> {
+    let started = Instant::now();
+    let mut response = match refusal(&request) {
+        Some(status) => client.close_with(status),
+        None => serve(&client, request, started).await,
+    };
+    if client.line.is_opaque() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
+}
+
+/// What cannot be forwarded, whoever serves.
+fn refusal(request: &Request<Incoming>) -> Option<StatusCode> {
+    let target = request.uri();
+    if request.method() == Method::CONNECT {
+        return Some(StatusCode::NOT_IMPLEMENTED);
+    }
+    let whole_server = target.path() == "*" && request.method() == Method::OPTIONS;
+    (!target.path().starts_with('/') && !whole_server).then_some(StatusCode::BAD_REQUEST)
+}
+
+async fn serve(
+    client: &Rc<Client>,
+    request: Request<Incoming>,
+    started: Instant,
+) -> Response<Reply> {
+    let Some(decided) = client.decide(&request) else {
+        client.slot.unserved.fetch_add(1, Ordering::Relaxed);
+        return client.text(StatusCode::SERVICE_UNAVAILABLE, "no release serves here\n");
+    };
+    let Decided {
+        seat,
+        time,
+        cookie,
+        user,
+    } = decided;
+    let entry = client
+        .worker
+        .log
+        .as_ref()
+        .map(|_| client.entry(&request, &seat, user));
+    let mut visit = Visit::begin(&client.worker, seat, started, entry);
+    let mut response = match forward(client, request, &mut visit, &time).await {
+        Ok(forwarded) => forwarded.into_response(client, visit, time),
+        Err(failure) => client.failed(failure, &mut visit),
+    };
+    if let Some(cookie) = cookie {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// An upstream's answer, and the client's end of an upgrade it may agree to.
+struct Forwarded {
+    answer: Answer,
+    upgrade: Option<(HeaderValue, hyper::upgrade::OnUpgrade)>,
+}
+
+async fn forward(
+    client: &Rc<Client>,
+    mut request: Request<Incoming>,
+    visit: &mut Visit,
+    time: &Times,
+) -> Result<Forwarded, Failure> {
+    let unserved = Failure::Upstream(Cause::Connect, StatusCode::SERVICE_UNAVAILABLE);
+    let upstream = visit
+        .track()
+        .pick(client.worker.turn())
+        .map(Arc::clone)
+        .ok_or(unserved)?;
+    let protocol = client
+        .line
+        .is_opaque()
+        .then(|| fields::upgrade_asked(request.headers()))
+        .flatten();
+    let upgrade = protocol.map(|protocol| (protocol, hyper::upgrade::on(&mut request)));
+    let (mut head, body) = request.into_parts();
+    to_origin_form(&mut head);
+    let asked = upgrade.as_ref().map(|(protocol, _)| protocol.clone());
+    fields::for_upstream(&mut head.headers, &client.origin, asked);
+    (head.version, head.extensions) = (Version::HTTP_11, http::Extensions::new());
+    let (body, upload) = Upload::new(body);
+    visit.uploads(upload.clone());
+    let request = Request::from_parts(head, body);
+    let forwarder = OverHyper(&client.worker);
+    let answer = forwarder
+        .forward(&upstream, request, upload.as_deref(), time)
+        .await?;
+    Ok(Forwarded { answer, upgrade })
+}
+
+/// The target as an origin server takes it: the authority of an absolute target becomes the
+/// `Host` (RFC 9112, 3.2.2).
+fn to_origin_form(head: &mut http::request::Parts) {
+    if let Some(host) = head
+        .uri
+        .authority()
+        .and_then(|authority| HeaderValue::try_from(authority.as_str()).ok())
+    {
+        head.headers.insert(HOST, host);
+        let path = head
+            .uri
+            .path_and_query()
+            .cloned()
+            .unwrap_or(PathAndQuery::from_static("/"));
+        head.uri = Uri::from(path);
+    }
+}
+
+impl Forwarded {
+    fn into_response(self, client: &Client, mut visit: Visit, time: Times) -> Response<Reply> {
+        let Answer {
+            mut response,
+            lease,
+        } = self.answer;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let Some((protocol, ours)) = self.upgrade else {
+                let unasked = Failure::Upstream(Cause::Reset, StatusCode::BAD_GATEWAY);
+                return client.failed(unasked, &mut visit);
+            };
+            visit.answered(101, None);
+            let protocol = response
+                .headers()
+                .get(http::header::UPGRADE)
+                .cloned()
+                .unwrap_or(protocol);
+            let theirs = hyper::upgrade::on(&mut response);
+            upgrade::tunnel(client, lease, visit, ours, theirs);
+            fields::remove_hop_by_hop(response.headers_mut());
+            fields::change_to(response.headers_mut(), protocol);
+            return response.map(|_| client.reply(""));
+        }
+        visit.answered(response.status().as_u16(), None);
+        fields::remove_hop_by_hop(response.headers_mut());
+        *response.version_mut() = Version::HTTP_11;
+        let line = Arc::clone(&client.line);
+        response.map(|body| Reply::stream(Download::new(body, visit, lease, time.idle), line))
+    }
+}
+
+impl Client {
+    fn decide(&self, request: &Request<Incoming>) -> Option<Decided> {
+        let state = self.slot.state.load();
+        let key = state
+            .tie
+            .key(request.headers(), &self.origin.address, &self.worker.keys);
+        let seat = split::choose(&state, key.as_str())?;
+        let cookie = match &key {
+            Key::Fresh(fresh) => state.tie.set_cookie(fresh),
+            Key::Known(_) => None,
+        };
+        let user = self
+            .worker
+            .log
+            .as_ref()
+            .map_or(0, |_| bucket(&self.slot.name, key.as_str()));
+        Some(Decided {
+            seat,
+            time: state.time,
+            cookie,
+            user,
+        })
+    }
+
+    fn entry(&self, request: &Request<Incoming>, seat: &Seat, user: u32) -> Box<Entry> {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Box::new(Entry {
+            time_ms: micros(now).checked_div(1_000).unwrap_or_default(),
+            service: Arc::clone(&self.slot.name),
+            track: match seat.side {
+                Side::Stable => "stable",
+                Side::Canary => "canary",
+            },
+            release: Arc::clone(&seat.track.release),
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+            status: 0,
+            first_byte_us: 0,
+            us: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            user,
+            cause: None,
+        })
+    }
+
+    fn failed(&self, failure: Failure, visit: &mut Visit) -> Response<Reply> {
+        match failure {
+            Failure::Client => self.close_with(StatusCode::BAD_REQUEST),
+            Failure::Upstream(cause, status) => {
+                visit.answered(status.as_u16(), Some(cause));
+                let text = match cause {
+                    Cause::Connect => "the service cannot be reached\n",
+                    Cause::Timeout => "the service did not answer in time\n",
+                    Cause::Reset | Cause::BrokenBody | Cause::Status => "the service broke off\n",
+                };
+                self.text(status, text)
+            }
+        }
+    }
+
+    /// Refuses, and ends the connection.
+    fn close_with(&self, status: StatusCode) -> Response<Reply> {
+        let mut response = self.text(status, "");
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+        response
+    }
+
+    fn text(&self, status: StatusCode, text: &'static str) -> Response<Reply> {
+        let mut response = Response::new(self.reply(text));
+        *response.status_mut() = status;
+        if !text.is_empty() {
+            let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+            response.headers_mut().insert(CONTENT_TYPE, plain);
+        }
+        response
+    }
+
+    fn reply(&self, text: &'static str) -> Reply {
+        Reply::text(text, Arc::clone(&self.line))
+    }
+}

@@ -1,0 +1,206 @@
+//! Header fields that a proxy removes and adds.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::HeaderMap;
+use http::header::{
+    CONNECTION, EXPECT, FORWARDED, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
+};
+
+/// Fields that mean the connection, not the message (RFC 9110, 7.6.1, and older proxies).
+const HOP_BY_HOP: [HeaderName; 8] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// How this proxy names itself in `Via`.
+const SELF: HeaderValue = HeaderValue::from_static("1.1 sluice");
+
+/// What is said of a client in every request on its connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    /// The client's address as text.
+    pub address: String,
+    address_value: HeaderValue,
+    forwarded: HeaderValue,
+}
+
+impl Origin {
+    /// Of a client at this address.
+    pub(crate) fn new(peer: SocketAddr) -> Self {
+        let ip = peer.ip().to_canonical();
+        let address = ip.to_string();
+        let node = match ip {
+            IpAddr::V4(_) => format!("for={address};proto=http"),
+            IpAddr::V6(_) => format!("for=\"[{address}]\";proto=http"),
+        };
+        let value =
+            |text: &str| HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("unknown"));
+        Self {
+            address_value: value(&address),
+            forwarded: value(&node),
+            address,
+        }
+    }
+}
+
+/// The protocol a request asks to change to; `h2c` is never offered.
+pub(crate) fn upgrade_asked(headers: &HeaderMap) -> Option<HeaderValue> {
+    let protocol = headers
+        .get(UPGRADE)
+        .filter(|value| !value.as_bytes().eq_ignore_ascii_case(b"h2c"))?;
+    names(headers, "upgrade").then(|| protocol.clone())
+}
+
+/// Removes what concerns only the connection the message came on: the fields above and
+/// those that `Connection` names.
+pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        for name in named(headers) {
+            headers.remove(name);
+        }
+    }
+    for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// Makes a request's head fit for the upstream. What a client claims about who forwarded it
+/// is dropped: nobody in front of this proxy is trusted. `Via` is extended, which is how
+/// loops are found. `Expect` is answered here.
+pub(crate) fn for_upstream(headers: &mut HeaderMap, origin: &Origin, upgrade: Option<HeaderValue>) {
+    let trailers = names_trailers(headers);
+    remove_hop_by_hop(headers);
+    headers.remove(EXPECT);
+    headers.insert(FORWARDED_FOR, origin.address_value.clone());
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+    headers.insert(FORWARDED, origin.forwarded.clone());
+    match headers.get(HOST).cloned() {
+        Some(host) => headers.insert(FORWARDED_HOST, host),
+        None => headers.remove(FORWARDED_HOST),
+    };
+    headers.append(VIA, SELF);
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    if let Some(protocol) = upgrade {
+        change_to(headers, protocol);
+    }
+}
+
+/// Says that the connection changes to `protocol`.
+pub(crate) fn change_to(headers: &mut HeaderMap, protocol: HeaderValue) {
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, protocol);
+}
+
+/// The names that `Connection` lists, except those a message cannot do without.
+fn named(headers: &HeaderMap) -> Vec<HeaderName> {
+    let lines = headers.get_all(CONNECTION).into_iter();
+    let words = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
+    let listed = words.filter_map(|word| HeaderName::from_bytes(word.trim_ascii()).ok());
+    listed
+        .filter(|name| ![HOST, http::header::CONTENT_LENGTH].contains(name))
+        .collect()
+}
+
+fn names(headers: &HeaderMap, word: &str) -> bool {
+    let mut lines = headers.get_all(CONNECTION).into_iter();
+    lines.any(|line| {
+        line.as_bytes()
+            .split(|&byte| byte == b',')
+            .any(|part| part.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
+    })
+}
+
+fn names_trailers(headers: &HeaderMap) -> bool {
+    headers.get_all(TE).into_iter().any(|line| {
+        line.as_bytes()
+            .split(|&byte| byte == b',')
+            .any(|part| part.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in fields {
+            map.append(
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            );
+        }
+        map
+    }
+
+    #[test]
+    fn what_connection_names_is_removed_but_never_the_host_or_the_length() {
+        let mut headers = map(&[
+            ("connection", "close, X-Secret, host"),
+            ("connection", "content-length"),
+            ("x-secret", "1"),
+            ("host", "a"),
+            ("content-length", "3"),
+            ("keep-alive", "timeout=5"),
+            ("te", "gzip"),
+            ("upgrade", "h2c"),
+            ("x-kept", "1"),
+        ]);
+        remove_hop_by_hop(&mut headers);
+        assert_eq!(
+            headers,
+            map(&[("host", "a"), ("content-length", "3"), ("x-kept", "1")])
+        );
+    }
+
+    #[test]
+    fn claims_about_the_origin_are_replaced_and_via_is_extended() {
+        let mut headers = map(&[
+            ("host", "shop"),
+            ("x-forwarded-for", "6.6.6.6"),
+            ("x-forwarded-host", "evil"),
+            ("forwarded", "for=6.6.6.6"),
+            ("via", "1.0 before"),
+            ("expect", "100-continue"),
+            ("te", "trailers, gzip"),
+        ]);
+        for_upstream(&mut headers, &Origin::new("[::1]:9".parse().unwrap()), None);
+        let expected = map(&[
+            ("host", "shop"),
+            ("x-forwarded-for", "::1"),
+            ("x-forwarded-proto", "http"),
+            ("x-forwarded-host", "shop"),
+            ("forwarded", "for=\"[::1]\";proto=http"),
+            ("via", "1.0 before"),
+            ("via", "1.1 sluice"),
+            ("te", "trailers"),
+        ]);
+        assert_eq!(headers, expected);
+    }
+
+    #[test]
+    fn an_upgrade_is_asked_for_by_both_fields() {
+        assert_eq!(upgrade_asked(&map(&[("upgrade", "websocket")])), None);
+        assert_eq!(
+            upgrade_asked(&map(&[("upgrade", "h2c"), ("connection", "upgrade")])),
+            None
+        );
+        let asked = map(&[
+            ("upgrade", "websocket"),
+            ("connection", "keep-alive, Upgrade"),
+        ]);
+        assert_eq!(upgrade_asked(&asked).unwrap(), "websocket");
+    }
+}

@@ -1,0 +1,240 @@
+//! The embedded proxy. See the crate's root for what one request meets.
+
+mod access;
+mod body;
+mod books;
+mod control;
+mod count;
+mod drain;
+mod exchange;
+mod fields;
+mod forward;
+mod guard;
+mod head;
+mod health;
+mod listen;
+mod observe;
+mod route;
+mod settings;
+mod split;
+mod sticky;
+mod upgrade;
+mod upstream;
+mod visit;
+mod watch;
+mod wire;
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rollout::route::{Generation, Snapshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use access::Log;
+use books::Books;
+use control::Control;
+use listen::Door;
+
+pub use control::{Applied, ApplyError};
+pub use count::{Causes, Counters, ReleaseCounters, ServiceCounters};
+pub use guard::TripReport;
+pub use observe::{Observed, ObservedService, ObservedUpstream, Withheld};
+pub use settings::{AccessLog, ProxySettings};
+pub use upstream::Health;
+
+/// Trip reports a slow receiver may fall behind.
+const REPORTS: usize = 64;
+/// How often a stopping proxy looks whether it is done.
+const STOP_LOOK: Duration = Duration::from_millis(5);
+
+/// A running proxy. Clones are the same proxy; it ends when the last one is gone, at once,
+/// or with [`Proxy::stop`], gracefully. Callable from any thread and any runtime.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    shared: Arc<Shared>,
+}
+
+/// What clones and the watch thread share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    instance: u64,
+    control: Mutex<Control>,
+    books: Books,
+    reports: broadcast::Sender<TripReport>,
+    log: Option<Log>,
+}
+
+impl Proxy {
+    /// Starts the threads; nothing is served before the first snapshot.
+    ///
+    /// # Errors
+    /// When a thread cannot be started or the access log cannot be opened.
+    #[expect(clippy::needless_pass_by_value, reason = "settings are handed over")]
+    pub fn start(settings: ProxySettings) -> io::Result<Self> {
+        let log = settings.access_log.as_ref().map(Log::open).transpose()?;
+        let workers = (0..settings.workers())
+            .map(|index| {
+                let (orders, taken) = mpsc::unbounded_channel();
+                listen::start(index, log.clone(), taken).map(|()| orders)
+            })
+            .collect::<io::Result<Vec<_>>>()?;
+        let runtime = watch::runtime()?;
+        let shared = Arc::new(Shared {
+            instance: RandomState::new().hash_one(std::process::id()),
+            control: Mutex::new(Control::new(workers, runtime.handle().clone())),
+            books: Books::default(),
+            reports: broadcast::Sender::new(REPORTS),
+            log,
+        });
+        watch::start(runtime, Arc::downgrade(&shared))?;
+        Ok(Self { shared })
+    }
+
+    /// Takes a snapshot: opens and closes listeners, and from then on splits every new
+    /// request by it. One that is not newer than what serves is ignored. May look up host
+    /// names, so it may block for as long as that takes.
+    ///
+    /// # Errors
+    /// When it cannot be served; what served before goes on untouched.
+    #[expect(clippy::needless_pass_by_value, reason = "a snapshot is handed over")]
+    pub fn apply(&self, snapshot: Snapshot) -> Result<Applied, ApplyError> {
+        self.shared.control().apply(&snapshot, &self.shared.books)
+    }
+
+    /// The snapshot in force; the default before the first.
+    pub fn generation(&self) -> Generation {
+        self.shared.control().generation()
+    }
+
+    /// What was counted since the proxy started, summed over its threads.
+    pub fn counters(&self) -> Counters {
+        self.shared.counters()
+    }
+
+    /// What serves now.
+    pub fn observed(&self) -> Observed {
+        self.shared.observed()
+    }
+
+    /// Canaries shut out by the guard from now on. A receiver that falls more than 64
+    /// reports behind misses the oldest.
+    pub fn trips(&self) -> broadcast::Receiver<TripReport> {
+        self.shared.reports.subscribe()
+    }
+
+    /// Shuts a service's canary out at once, as the guard would: its weight is zero until a
+    /// snapshot with another guard key, or of weight zero, arrives. False when the service
+    /// has no canary or it was shut out already.
+    pub fn shut(&self, service: &str) -> bool {
+        let control = self.shared.control();
+        let state = control
+            .slots()
+            .get(service)
+            .map(|slot| slot.state.load_full());
+        state
+            .and_then(|state| state.canary.as_ref().map(|canary| canary.guard.shut()))
+            .unwrap_or(false)
+    }
+
+    /// Stops gracefully: accepts no more, lets what is in flight finish within each
+    /// service's drain, then ends the threads. Snapshots are refused from now on.
+    pub async fn stop(&self) {
+        let (done, stopped) = oneshot::channel();
+        let (longest, handle, doors) = {
+            let mut control = self.shared.control();
+            let doors: Vec<Arc<Door>> = control.doors().values().map(Arc::clone).collect();
+            (control.stop(), control.watch(), doors)
+        };
+        let shared = Arc::clone(&self.shared);
+        handle.spawn(async move {
+            let drained = async {
+                while shared.in_flight() > 0 || doors.iter().any(|door| door.open() > 0) {
+                    tokio::time::sleep(STOP_LOOK).await;
+                }
+            };
+            let _ = tokio::time::timeout(longest, drained).await;
+            shared.control().end();
+            let _ = done.send(());
+        });
+        let _ = stopped.await;
+    }
+}
+
+impl Shared {
+    fn control(&self) -> MutexGuard<'_, Control> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn in_flight(&self) -> u64 {
+        let books = self.books.all();
+        books
+            .values()
+            .flatten()
+            .map(|(_, ledger)| ledger.in_flight())
+            .fold(0, u64::saturating_add)
+    }
+
+    fn counters(&self) -> Counters {
+        let control = self.control();
+        let mut books = self.books.all();
+        for service in control.slots().keys() {
+            books.entry(service.clone()).or_default();
+        }
+        let services = books.into_iter().map(|(service, releases)| {
+            let slot = control.slots().get(&service);
+            let limits = slot
+                .map(|slot| slot.state.load().limits_us.clone())
+                .unwrap_or_default();
+            let releases = releases
+                .into_iter()
+                .map(|(release, ledger)| (release, ledger.read(&limits)));
+            let counters = ServiceCounters {
+                releases: releases.collect(),
+                unserved: slot.map_or(0, |slot| slot.unserved.load(Ordering::Relaxed)),
+                latency_limits_us: limits,
+            };
+            (service, counters)
+        });
+        let log_lines_dropped = self.log.as_ref().map_or(0, Log::dropped);
+        Counters {
+            instance: self.instance,
+            services: services.collect(),
+            log_lines_dropped,
+        }
+    }
+
+    fn observed(&self) -> Observed {
+        let control = self.control();
+        let mut services: BTreeMap<String, ObservedService> = control
+            .slots()
+            .iter()
+            .map(|(name, slot)| (name.clone(), ObservedService::of(&slot.state.load())))
+            .collect();
+        for door in control.doors().values() {
+            if let Some(service) = services.get_mut(&*door.slot.load().name) {
+                service.listening = Some(door.bound);
+            }
+        }
+        for (service, releases) in self.books.all() {
+            for (release, ledger) in releases {
+                let in_flight = ledger.in_flight();
+                if in_flight > 0 {
+                    services
+                        .entry(service.clone())
+                        .or_default()
+                        .in_flight
+                        .insert(release, in_flight);
+                }
+            }
+        }
+        Observed {
+            instance: self.instance,
+            generation: control.generation(),
+            services,
+        }
+    }
+}

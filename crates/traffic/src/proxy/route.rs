@@ -1,0 +1,206 @@
+//! What serves now: the snapshot, checked and made ready for the request path.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rollout::route::{Bad, ServiceRoute, Snapshot, TrackRoute};
+use rollout::units::Weight;
+
+use super::count::{Ledger, Sharded};
+use super::guard::Guard;
+use super::sticky::Tie;
+use super::upstream::{Health, Upstream};
+
+/// One service for as long as it is served; what serves it is swapped as a whole.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub name: Arc<str>,
+    pub state: ArcSwap<ServiceState>,
+    /// Requests that no release could serve.
+    pub unserved: AtomicU64,
+}
+
+/// One service at one generation. Immutable but for what its parts count and observe.
+#[derive(Debug)]
+pub(crate) struct ServiceState {
+    pub stable: Option<Arc<Track>>,
+    pub canary: Option<Canary>,
+    pub tie: Tie,
+    pub time: Times,
+    pub drain: Duration,
+    pub limits_us: Vec<u64>,
+}
+
+/// How long each part of a request may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    pub head: Duration,
+    pub connect: Duration,
+    pub first_byte: Duration,
+    pub idle: Duration,
+}
+
+/// A release and where it is served.
+#[derive(Debug)]
+pub(crate) struct Track {
+    pub release: Arc<str>,
+    pub upstreams: Vec<Arc<Upstream>>,
+    pub ledger: Arc<Ledger>,
+    /// Ascending.
+    pub limits: Vec<Limit>,
+}
+
+/// The exact count of requests slower than a limit.
+#[derive(Debug)]
+pub(crate) struct Limit {
+    pub us: u64,
+    pub slower: Arc<Sharded>,
+}
+
+/// The new release, its share as asked, and its guard.
+#[derive(Debug)]
+pub(crate) struct Canary {
+    pub track: Arc<Track>,
+    pub weight: Weight,
+    pub salt: String,
+    pub guard: Arc<Guard>,
+}
+
+impl Track {
+    /// Whether any upstream answers its checks well.
+    pub(crate) fn is_healthy(&self) -> bool {
+        self.upstreams
+            .iter()
+            .any(|upstream| upstream.health() == Health::Healthy)
+    }
+
+    /// The upstream for the `turn`th request: one healthy after the other; when none is,
+    /// any, since an attempt is better than a certain failure.
+    pub(crate) fn pick(&self, turn: usize) -> Option<&Arc<Upstream>> {
+        let healthy = || {
+            self.upstreams
+                .iter()
+                .filter(|upstream| upstream.health() == Health::Healthy)
+        };
+        if let Some(chosen) = turn
+            .checked_rem(healthy().count())
+            .and_then(|n| healthy().nth(n))
+        {
+            return Some(chosen);
+        }
+        turn.checked_rem(self.upstreams.len())
+            .and_then(|n| self.upstreams.get(n))
+    }
+}
+
+impl ServiceState {
+    /// Every track that serves or may serve.
+    pub(crate) fn tracks(&self) -> impl Iterator<Item = &Arc<Track>> {
+        self.stable
+            .iter()
+            .chain(self.canary.iter().map(|canary| &canary.track))
+    }
+
+    /// Every upstream of every track.
+    pub(crate) fn upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
+        self.tracks().flat_map(|track| &track.upstreams)
+    }
+
+    /// No release serves and none is to.
+    pub(crate) const fn closed(drain: Duration, time: Times) -> Self {
+        Self {
+            stable: None,
+            canary: None,
+            tie: Tie::Address,
+            time,
+            drain,
+            limits_us: Vec::new(),
+        }
+    }
+}
+
+impl Times {
+    /// As the route says.
+    pub(crate) const fn of(route: &ServiceRoute) -> Self {
+        let times = &route.timeouts;
+        Self {
+            head: times.head.to_std(),
+            connect: times.connect.to_std(),
+            first_byte: times.first_byte.to_std(),
+            idle: times.idle.to_std(),
+        }
+    }
+}
+
+/// The first thing in a snapshot that cannot be served: the service, and what is wrong.
+pub(crate) fn fault(snapshot: &Snapshot) -> Option<(String, String)> {
+    let (mut names, mut addresses) = (BTreeSet::new(), BTreeSet::new());
+    snapshot.services.iter().find_map(|route| {
+        let fault = if !names.insert(&route.service) {
+            Some("is named twice".to_owned())
+        } else if !addresses.insert(&route.listen) {
+            Some(format!(
+                "listens on {}, where another service does",
+                route.listen
+            ))
+        } else {
+            service_fault(route)
+        };
+        fault.map(|fault| (route.service.clone(), fault))
+    })
+}
+
+fn service_fault(route: &ServiceRoute) -> Option<String> {
+    let tracks = route
+        .stable
+        .iter()
+        .chain(route.canary.as_ref().map(|canary| &canary.track));
+    let limits = &route.latency_limits_us;
+    if !limits.is_sorted_by(|a, b| a < b) {
+        return Some(format!("latency limits {limits:?} are not ascending"));
+    }
+    if !route.health.path.starts_with('/')
+        || http::uri::PathAndQuery::try_from(&*route.health.path).is_err()
+    {
+        return Some(format!(
+            "health path {:?} is no path that starts with /",
+            route.health.path
+        ));
+    }
+    if route.health.healthy_after == 0 || route.health.unhealthy_after == 0 {
+        return Some("healthy_after and unhealthy_after start at 1".to_owned());
+    }
+    let rules = route.canary.iter().flat_map(|canary| &canary.trips);
+    let beyond = rules.filter_map(|rule| match rule.bad {
+        Bad::SlowerThan(limit) if limit >= limits.len() => Some((&rule.gate, limit)),
+        Bad::SlowerThan(_) | Bad::Failed => None,
+    });
+    if let Some((gate, limit)) = beyond.into_iter().next() {
+        return Some(format!(
+            "gate {gate:?} names latency limit {limit} of {}",
+            limits.len()
+        ));
+    }
+    tracks
+        .into_iter()
+        .find_map(track_fault)
+        .or_else(|| Tie::new(&route.sticky).err())
+}
+
+fn track_fault(track: &TrackRoute) -> Option<String> {
+    let malformed = track.upstreams.iter().find(|address| {
+        let port = address
+            .rsplit_once(':')
+            .filter(|(host, _)| !host.is_empty())
+            .map(|(_, port)| port);
+        port.and_then(|port| port.parse::<u16>().ok())
+            .is_none_or(|port| port == 0)
+    })?;
+    Some(format!(
+        "upstream {malformed:?} of release {:?} is no host:port",
+        track.release
+    ))
+}

@@ -1,0 +1,176 @@
+//! One request from its arrival to its end: counted exactly once, whatever happens.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::access::Entry;
+use super::body::Progress;
+use super::count::{Cause, Shard};
+use super::guard::{Fate, Guard, Side, micros};
+use super::listen::Worker;
+use super::route::Track;
+use super::split::Seat;
+
+/// The status that stands for a client that went away (nginx's number).
+const CLIENT_GONE: u16 = 499;
+
+/// See the module. Whatever was not said by the time it is dropped means that the client
+/// went away.
+#[derive(Debug)]
+pub(crate) struct Visit {
+    worker: Rc<Worker>,
+    track: Arc<Track>,
+    side: Side,
+    witness: Option<(Arc<Guard>, u32)>,
+    started: Instant,
+    fate: Option<Fate>,
+    upload: Option<Rc<Progress>>,
+    /// Through an upgraded connection, beside the upload.
+    bytes_in: u64,
+    bytes_out: u64,
+    log: Option<Box<Entry>>,
+}
+
+impl Visit {
+    /// A request that takes this seat.
+    pub(crate) fn begin(
+        worker: &Rc<Worker>,
+        seat: Seat,
+        started: Instant,
+        log: Option<Box<Entry>>,
+    ) -> Self {
+        let visit = Self {
+            worker: Rc::clone(worker),
+            track: seat.track,
+            side: seat.side,
+            witness: seat.witness,
+            started,
+            fate: None,
+            upload: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            log,
+        };
+        visit.shard().inspect(|shard| shard.begin());
+        visit
+    }
+
+    fn shard(&self) -> Option<&Shard> {
+        self.track.ledger.shard(self.worker.index)
+    }
+
+    /// The upload whose bytes count for this request.
+    pub(crate) fn uploads(&mut self, upload: Option<Rc<Progress>>) {
+        self.upload = upload;
+    }
+
+    /// The track that serves it.
+    pub(crate) const fn track(&self) -> &Arc<Track> {
+        &self.track
+    }
+
+    /// The first byte is here, or the failure that stands for it.
+    pub(crate) fn answered(&mut self, status: u16, cause: Option<Cause>) {
+        let us = micros(self.started.elapsed());
+        let cause = cause.or((status >= 500).then_some(Cause::Status));
+        if let Some(shard) = self.shard() {
+            shard.answer(status, us);
+            cause.inspect(|&cause| shard.fail(cause));
+        }
+        let over = self
+            .track
+            .limits
+            .iter()
+            .take_while(|limit| us > limit.us)
+            .count();
+        let fate = Fate {
+            failed: cause.is_some(),
+            over,
+        };
+        let slower = if fate.failed {
+            self.track.limits.len()
+        } else {
+            over
+        };
+        self.count_slower(0, slower);
+        if let Some((guard, bucket)) = &self.witness {
+            guard.witness(self.worker.index, self.side, *bucket, fate);
+        }
+        self.fate = Some(fate);
+        if let Some(log) = &mut self.log {
+            (log.status, log.first_byte_us, log.cause) = (status, us, cause.map(Cause::name));
+        }
+    }
+
+    /// The answer broke after its first byte; `cut` says that this was our doing.
+    pub(crate) fn broke(&mut self, cut: bool, cause: Cause) {
+        let Some(before) = self.fate.filter(|fate| !fate.failed) else {
+            return;
+        };
+        if cut {
+            self.shard().inspect(|shard| shard.cut());
+            return;
+        }
+        self.shard().inspect(|shard| shard.fail(cause));
+        let now = Fate {
+            failed: true,
+            over: before.over,
+        };
+        self.count_slower(before.over, self.track.limits.len());
+        if let Some((guard, bucket)) = &self.witness {
+            guard.witness_late(self.side, *bucket, before, now);
+        }
+        self.fate = Some(now);
+        if let Some(log) = &mut self.log {
+            log.cause = Some(cause.name());
+        }
+    }
+
+    /// Counts this request as slower than the limits from `first` up to `end`.
+    fn count_slower(&self, first: usize, end: usize) {
+        for limit in self.track.limits.iter().take(end).skip(first) {
+            limit.slower.add(self.worker.index);
+        }
+    }
+
+    /// A piece of the answer's body went out.
+    pub(crate) const fn sent(&mut self, bytes: usize) {
+        self.bytes_out = self.bytes_out.saturating_add(bytes as u64);
+    }
+
+    /// A piece came in through an upgraded connection.
+    pub(crate) const fn received(&mut self, bytes: usize) {
+        self.bytes_in = self.bytes_in.saturating_add(bytes as u64);
+    }
+
+    /// The last byte is out.
+    pub(crate) fn complete(&self) {
+        self.shard()
+            .inspect(|shard| shard.complete(micros(self.started.elapsed())));
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        let uploaded = self.upload.as_ref().map_or(0, |upload| upload.bytes());
+        let bytes_in = self.bytes_in.saturating_add(uploaded);
+        if let Some(shard) = self.shard() {
+            if self.fate.is_none() {
+                shard.client_gone();
+            }
+            shard.end(bytes_in, self.bytes_out);
+        }
+        let Some(mut entry) = self.log.take() else {
+            return;
+        };
+        if self.fate.is_none() {
+            entry.status = CLIENT_GONE;
+        }
+        entry.us = micros(self.started.elapsed());
+        (entry.bytes_in, entry.bytes_out) = (bytes_in, self.bytes_out);
+        if let Some(log) = &self.worker.log {
+            log.write(entry);
+        }
+    }
+}

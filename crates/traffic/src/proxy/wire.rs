@@ -1,0 +1,289 @@
+//! A client's connection as hyper sees it: strict, with limits in time.
+//!
+//! Every byte read passes [`HeadReader`] first. Where it refuses, the rest is replaced by one
+//! NUL byte, which no parser takes: hyper answers 400 by itself, in order, and closes.
+//!
+//! Time limits: `head` from the first byte of a head to its end (and from accept to the
+//! first byte), `idle` between pieces of a body either way and for a kept-alive connection
+//! that does nothing. One timer a connection, moved only when it fires.
+//!
+//! A client that shuts its sending half while it waits for an answer has not gone away: the
+//! end of input is kept from hyper until the answer is out. A reset is passed on at once.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::head::HeadReader;
+
+/// What no HTTP parser accepts anywhere in a head.
+const POISON: &[u8] = b"\0";
+/// Bytes read and thrown away after a refusal, so that the answer is not lost to a reset.
+const LINGER_BYTES: usize = 256 * 1024;
+/// How long that may take.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// What the connection and the requests on it tell each other.
+#[derive(Debug, Default)]
+pub(crate) struct Line {
+    /// Answers given to their end; compared with the heads read. Wraps.
+    answered: AtomicU32,
+    /// A head asked for an upgrade, so what follows it was not read strictly.
+    opaque: AtomicBool,
+}
+
+impl Line {
+    /// One request has its whole answer.
+    pub(crate) fn answered(&self) {
+        self.answered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The connection cannot carry another HTTP request.
+    pub(crate) fn is_opaque(&self) -> bool {
+        self.opaque.load(Ordering::Relaxed)
+    }
+}
+
+/// What may still come from the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Input {
+    /// More bytes.
+    Open,
+    /// Nothing: it closed its sending half.
+    Ended,
+    /// Nothing that is read: what it sent was refused.
+    Refused,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    stream: TcpStream,
+    reader: HeadReader,
+    line: Arc<Line>,
+    head_within: Duration,
+    idle_within: Duration,
+    input: Input,
+    write_blocked: bool,
+    lingering: Option<usize>,
+    head_by: Option<Instant>,
+    read_by: Option<Instant>,
+    write_by: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Wire {
+    /// `stream`, with the limits in force when it was accepted.
+    pub(crate) fn new(stream: TcpStream, line: Arc<Line>, head: Duration, idle: Duration) -> Self {
+        Self {
+            stream,
+            reader: HeadReader::new(),
+            line,
+            head_within: head,
+            idle_within: idle,
+            input: Input::Open,
+            write_blocked: false,
+            lingering: None,
+            head_by: None,
+            read_by: None,
+            write_by: None,
+            timer: None,
+        }
+    }
+
+    /// A request was read whole and its answer is not out.
+    fn is_answering(&self) -> bool {
+        self.reader.heads() != self.line.answered.load(Ordering::Relaxed)
+    }
+
+    /// Notes that reading has to wait, and for how long it may.
+    fn wait_to_read(&mut self) {
+        let now = Instant::now();
+        if self.reader.within_head() || self.reader.heads() == 0 {
+            self.head_by
+                .get_or_insert_with(|| later(now, self.head_within));
+        } else if self.reader.within_body() || !self.is_answering() {
+            self.read_by
+                .get_or_insert_with(|| later(now, self.idle_within));
+        }
+    }
+
+    /// Fails when the earliest limit has passed; else makes sure of being woken by then.
+    fn check_time(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let limits = [self.head_by, self.read_by, self.write_by];
+        let Some(by) = limits.into_iter().flatten().min() else {
+            return Ok(());
+        };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(by)));
+        if timer.deadline() > by {
+            timer.as_mut().reset(by);
+        }
+        while timer.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= by {
+                return Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the client was too slow",
+                ));
+            }
+            timer.as_mut().reset(by);
+        }
+        Ok(())
+    }
+
+    /// What was just read, checked; a refused rest is replaced.
+    fn admit(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
+        self.read_by = None;
+        if buf.filled().len() == before {
+            self.input = Input::Ended;
+            return;
+        }
+        let fresh = buf.filled().get(before..).unwrap_or_default();
+        if let Err(refused) = self.reader.read(fresh) {
+            self.input = Input::Refused;
+            buf.set_filled(before.saturating_add(refused.at));
+            buf.put_slice(POISON);
+        }
+        if self.reader.is_opaque() {
+            self.line.opaque.store(true, Ordering::Relaxed);
+        }
+        if !self.reader.within_head() {
+            self.head_by = None;
+        } else if self.head_by.is_none() {
+            self.head_by = Some(later(Instant::now(), self.head_within));
+        }
+    }
+
+    /// Whether the end of input has to wait: an answer is on its way out.
+    fn hides_end(&self) -> bool {
+        !self.reader.within_body() && (self.is_answering() || self.write_blocked)
+    }
+
+    fn wrote(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: &Poll<io::Result<usize>>,
+        asked: usize,
+    ) -> io::Result<()> {
+        match written {
+            Poll::Ready(Ok(count)) => {
+                self.write_by = None;
+                self.write_blocked = *count < asked;
+                Ok(())
+            }
+            Poll::Ready(Err(_)) => Ok(()),
+            Poll::Pending => {
+                self.write_blocked = true;
+                let by = later(Instant::now(), self.idle_within);
+                self.write_by.get_or_insert(by);
+                self.check_time(cx)
+            }
+        }
+    }
+
+    /// Reads what a refused client still sends, for a while.
+    fn linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut scrap = [0; 4096];
+        loop {
+            if self.check_time(cx).is_err() {
+                return Poll::Ready(());
+            }
+            let mut buf = ReadBuf::new(&mut scrap);
+            let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf));
+            let left = self
+                .lingering
+                .unwrap_or_default()
+                .saturating_sub(buf.filled().len());
+            self.lingering = Some(left);
+            if read.is_err() || buf.filled().is_empty() || left == 0 {
+                return Poll::Ready(());
+            }
+        }
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.input == Input::Refused {
+            return Poll::Ready(Ok(()));
+        }
+        if this.input == Input::Open {
+            let before = buf.filled().len();
+            match Pin::new(&mut this.stream).poll_read(cx, buf) {
+                Poll::Ready(Ok(())) => this.admit(buf, before),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    this.wait_to_read();
+                    this.check_time(cx)?;
+                    return Poll::Pending;
+                }
+            }
+        }
+        if this.input == Input::Ended && this.hides_end() {
+            Poll::Pending
+        } else {
+            Poll::Ready(Ok(()))
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.wrote(cx, &written, bytes.len())?;
+        written
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let asked = slices.iter().map(|slice| slice.len()).sum();
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.wrote(cx, &written, asked)?;
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.lingering.is_none() {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            if self.input != Input::Refused && !self.reader.within_body() {
+                return Poll::Ready(Ok(()));
+            }
+            self.lingering = Some(LINGER_BYTES);
+            (self.head_by, self.write_by) = (None, None);
+            self.read_by = Some(later(Instant::now(), LINGER));
+        }
+        self.linger(cx).map(Ok)
+    }
+}
+
+/// `now + length`, or a year from now where that is beyond the clock.
+fn later(now: Instant, length: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_hours(365 * 24);
+    now.checked_add(length.min(YEAR)).unwrap_or(now)
+}
