@@ -46,12 +46,7 @@ impl Murmur3 {
     const C2: u32 = 0x1b87_3593;
 
     const fn new() -> Self {
-        Self {
-            state: 0,
-            tail: [0; 4],
-            tail_length: 0,
-            total: 0,
-        }
+        Self { state: 0, tail: [0; 4], tail_length: 0, total: 0 }
     }
 
     /// The CBOR head of a text string of `length` bytes, in its shortest form.
@@ -79,10 +74,8 @@ impl Murmur3 {
             self.total = self.total.wrapping_add(1);
             if self.tail_length == 4 {
                 let mixed = Self::scramble(u32::from_le_bytes(self.tail));
-                self.state = (self.state ^ mixed)
-                    .rotate_left(13)
-                    .wrapping_mul(5)
-                    .wrapping_add(0xe654_6b64);
+                self.state =
+                    (self.state ^ mixed).rotate_left(13).wrapping_mul(5).wrapping_add(0xe654_6b64);
                 self.tail = [0; 4];
                 self.tail_length = 0;
             }
@@ -90,9 +83,7 @@ impl Murmur3 {
     }
 
     const fn scramble(word: u32) -> u32 {
-        word.wrapping_mul(Self::C1)
-            .rotate_left(15)
-            .wrapping_mul(Self::C2)
+        word.wrapping_mul(Self::C1).rotate_left(15).wrapping_mul(Self::C2)
     }
 
     fn finish(self) -> u32 {
@@ -126,9 +117,7 @@ mod tests {
     #[test]
     fn buckets_agree_with_the_published_murmur3() {
         for length in (0..70).chain([255, 256, 300]) {
-            let id: String = (0..length)
-                .map(|i| char::from(b'a' + (i % 26) as u8))
-                .collect();
+            let id: String = (0..length).map(|i| char::from(b'a' + (i % 26) as u8)).collect();
             let expected =
                 murmur3::murmur3_32(&mut cbor_text(&format!("salt:{id}")).as_slice(), 0).unwrap();
             assert_eq!(bucket("salt", &id), expected, "id of {length} bytes");
@@ -137,26 +126,18 @@ mod tests {
 
     #[test]
     fn raising_the_weight_over_100_000_users_moves_nobody_back_and_keeps_the_share() {
-        let buckets: Vec<u32> = (0..100_000)
-            .map(|n| bucket("analyzer-7", &format!("user-{n}")))
-            .collect();
+        let buckets: Vec<u32> =
+            (0..100_000).map(|n| bucket("analyzer-7", &format!("user-{n}"))).collect();
         let mut before: Vec<bool> = vec![false; buckets.len()];
         for percent in [1, 10, 25, 50, 100] {
             let weight = Weight::percent(percent);
             let now: Vec<bool> = buckets.iter().map(|b| meets_canary(*b, weight)).collect();
-            let changed_back = before
-                .iter()
-                .zip(&now)
-                .filter(|(was, is)| **was && !**is)
-                .count();
+            let changed_back = before.iter().zip(&now).filter(|(was, is)| **was && !**is).count();
             assert_eq!(changed_back, 0, "users who changed back at {weight}");
             let inside = now.iter().filter(|inside| **inside).count() as f64;
             let (n, p) = (buckets.len() as f64, weight.fraction());
             let five_sigma = 5.0 * (n * p * (1.0 - p)).sqrt();
-            assert!(
-                (inside - n * p).abs() <= five_sigma,
-                "{inside} of {n} at {weight}"
-            );
+            assert!((inside - n * p).abs() <= five_sigma, "{inside} of {n} at {weight}");
             println!("{weight}: {inside} of {n} users, 0 changed back (5 sigma = {five_sigma:.0})");
             before = now;
         }

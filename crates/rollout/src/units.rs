@@ -36,20 +36,12 @@ impl Weight {
 
     /// A weight of `steps` thousandths of a percent, or `None` above 100 000.
     pub const fn from_steps(steps: u32) -> Option<Self> {
-        if steps <= 100_000 {
-            Some(Self(steps))
-        } else {
-            None
-        }
+        if steps <= 100_000 { Some(Self(steps)) } else { None }
     }
 
     /// A whole percentage, capped at 100.
     pub const fn percent(percent: u32) -> Self {
-        if percent >= 100 {
-            Self::FULL
-        } else {
-            Self(percent.saturating_mul(1_000))
-        }
+        if percent >= 100 { Self::FULL } else { Self(percent.saturating_mul(1_000)) }
     }
 
     /// Thousandths of a percent, 0..=100 000.
@@ -117,11 +109,7 @@ impl Timestamp {
     /// How long ago `earlier` was; zero when it lies in the future (a clock that jumped back).
     pub const fn since(self, earlier: Self) -> Millis {
         let difference = self.0.saturating_sub(earlier.0);
-        if difference <= 0 {
-            Millis(0)
-        } else {
-            Millis(difference.unsigned_abs())
-        }
+        if difference <= 0 { Millis(0) } else { Millis(difference.unsigned_abs()) }
     }
 }
 
@@ -179,12 +167,8 @@ impl Millis {
 impl fmt::Display for Millis {
     /// `350ms`, `1.5s`, `2h`, `7d`, `1h 30m`: the two largest units that are not zero.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const UNITS: [(u64, &str); 4] = [
-            (86_400_000, "d"),
-            (3_600_000, "h"),
-            (60_000, "m"),
-            (1_000, "s"),
-        ];
+        const UNITS: [(u64, &str); 4] =
+            [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
         if self.0 < 1_000 {
             return write!(f, "{}ms", self.0);
         }

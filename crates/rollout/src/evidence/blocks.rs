@@ -51,15 +51,8 @@ impl Observation {
     /// `psi`; `None` when nobody failed or the canary had no requests.
     pub fn relative(canary: Tally, stable: Tally, psi: f64) -> Option<Self> {
         let mu = theta(psi, canary.total, stable.total);
-        let all = Tally {
-            bad: canary.bad,
-            total: canary.bad.saturating_add(stable.bad),
-        };
-        if mu > 0.0 {
-            all.share().map(|x| Self { x, mu })
-        } else {
-            None
-        }
+        let all = Tally { bad: canary.bad, total: canary.bad.saturating_add(stable.bad) };
+        if mu > 0.0 { all.share().map(|x| Self { x, mu }) } else { None }
     }
 }
 
@@ -75,8 +68,7 @@ impl FailBets {
 
     /// Settles the bets on one block.
     pub fn observe(&mut self, seen: Observation) {
-        self.0
-            .grow(F_BET.map(|stake| (stake * (seen.x / seen.mu - 1.0)).ln_1p()));
+        self.0.grow(F_BET.map(|stake| (stake * (seen.x / seen.mu - 1.0)).ln_1p()));
     }
 
     /// Puts `step` of the cash in, or what is left.
@@ -103,8 +95,7 @@ impl PassBets {
 
     /// Settles the bets on one block; `mu` below 1.
     pub fn observe(&mut self, seen: Observation) {
-        self.0
-            .grow(F_PASS.map(|part| (part * (seen.mu - seen.x) / (1.0 - seen.mu)).ln_1p()));
+        self.0.grow(F_PASS.map(|part| (part * (seen.mu - seen.x) / (1.0 - seen.mu)).ln_1p()));
     }
 
     /// Natural log of the evidence that the limit is kept.
@@ -147,11 +138,7 @@ impl Sums {
         let (bad, total) = (real(self.all.bad), real(self.all.total));
         let spread = self.squares - bad * bad / total;
         let expected = bad / total * (1.0 - bad / total) * f64::from(self.blocks.saturating_sub(1));
-        if expected > 0.0 {
-            (spread / expected).max(1.0)
-        } else {
-            1.0
-        }
+        if expected > 0.0 { (spread / expected).max(1.0) } else { 1.0 }
     }
 
     /// Bad requests and requests as if independent: both divided by the design effect.

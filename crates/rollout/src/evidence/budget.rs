@@ -62,11 +62,7 @@ fn ln_share(rate: f64, pairs: usize) -> f64 {
 
 /// How many pairs of stage and gate of `plan` can roll back on evidence.
 pub fn guarded(plan: &Plan) -> usize {
-    plan.stages
-        .iter()
-        .flat_map(|stage| &stage.gates)
-        .filter(|gate| can_roll_back(gate))
-        .count()
+    plan.stages.iter().flat_map(|stage| &stage.gates).filter(|gate| can_roll_back(gate)).count()
 }
 
 fn can_roll_back(gate: &Gate) -> bool {
@@ -96,10 +92,8 @@ pub fn gate_specs(plan: &Plan, stage: usize) -> Vec<GateSpec> {
 /// What the guard watches during a stage: a trip for each gate that rolls back and has a
 /// catastrophe to be told apart; none for a stage that does not exist.
 pub fn trip_rules(plan: &Plan, stage: usize) -> Vec<TripRule> {
-    let (ln_threshold, limits_us) = (
-        ln_trip(&plan.budget, guarded(plan)),
-        plan.latency_limits_us(),
-    );
+    let (ln_threshold, limits_us) =
+        (ln_trip(&plan.budget, guarded(plan)), plan.latency_limits_us());
     let rule = |stage: &Stage, gate: &Gate| {
         Some(TripRule {
             gate: format!("{} {}", name(&gate.metric), gate.reads),
@@ -148,20 +142,12 @@ fn name(metric: &Metric) -> String {
         Metric::SuccessRate => "success_rate".into(),
         Metric::Latency { quantile, .. } => {
             let digits = format!("{:.3}", quantile * 100.0);
-            format!(
-                "p{}",
-                digits
-                    .trim_end_matches('0')
-                    .trim_end_matches('.')
-                    .replace('.', "")
-            )
+            format!("p{}", digits.trim_end_matches('0').trim_end_matches('.').replace('.', ""))
         }
     }
 }
 
 /// How often `part` fits into `whole`, at least once.
 fn times(whole: Millis, part: Millis) -> u32 {
-    u32::try_from(whole.0.checked_div(part.0).unwrap_or(1))
-        .unwrap_or(u32::MAX)
-        .max(1)
+    u32::try_from(whole.0.checked_div(part.0).unwrap_or(1)).unwrap_or(u32::MAX).max(1)
 }

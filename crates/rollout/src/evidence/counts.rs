@@ -65,9 +65,7 @@ impl Tally {
     pub fn from_f64(bad: f64, total: f64) -> Result<Self, String> {
         let (bad, total) = (count("bad requests", bad)?, count("requests", total)?);
         if bad > total {
-            return Err(format!(
-                "{bad} bad requests of {total} is more than all of them"
-            ));
+            return Err(format!("{bad} bad requests of {total} is more than all of them"));
         }
         Ok(Self { bad, total })
     }
@@ -109,9 +107,7 @@ fn count(what: &str, value: f64) -> Result<u64, String> {
         return Err(format!("the number of {what} is {value}, below zero"));
     }
     if value > Tally::LARGEST {
-        return Err(format!(
-            "the number of {what} is {value}, above the largest count, 2^53"
-        ));
+        return Err(format!("the number of {what} is {value}, above the largest count, 2^53"));
     }
     Ok(value.round() as u64)
 }
@@ -124,11 +120,7 @@ impl TrackCounts {
             Bad::Failed => self.failures,
             Bad::SlowerThan(limit) => *self.slower_than.get(limit)?,
         };
-        Some(Tally {
-            bad,
-            total: self.requests,
-        })
-        .filter(|tally| tally.is_possible())
+        Some(Tally { bad, total: self.requests }).filter(|tally| tally.is_possible())
     }
 }
 
@@ -138,14 +130,8 @@ mod tests {
 
     #[test]
     fn numbers_that_are_no_counts_are_refused_with_a_sentence() {
-        let said = [
-            (f64::NAN, 1.0),
-            (0.0, f64::INFINITY),
-            (-1.0, 5.0),
-            (3.0, 2.0),
-            (0.0, 1e17),
-        ]
-        .map(|(bad, total)| Tally::from_f64(bad, total).unwrap_err());
+        let said = [(f64::NAN, 1.0), (0.0, f64::INFINITY), (-1.0, 5.0), (3.0, 2.0), (0.0, 1e17)]
+            .map(|(bad, total)| Tally::from_f64(bad, total).unwrap_err());
         assert_eq!(
             said,
             [
@@ -172,15 +158,8 @@ mod tests {
             ..TrackCounts::default()
         };
         assert_eq!(counts.tally(Bad::Failed), Some(Tally { bad: 1, total: 9 }));
-        assert_eq!(
-            counts.tally(Bad::SlowerThan(0)),
-            Some(Tally { bad: 4, total: 9 })
-        );
-        assert_eq!(
-            counts.tally(Bad::SlowerThan(1)),
-            None,
-            "more slow ones than requests"
-        );
+        assert_eq!(counts.tally(Bad::SlowerThan(0)), Some(Tally { bad: 4, total: 9 }));
+        assert_eq!(counts.tally(Bad::SlowerThan(1)), None, "more slow ones than requests");
         assert_eq!(counts.tally(Bad::SlowerThan(2)), None, "never counted");
     }
 }

@@ -128,11 +128,7 @@ impl GateState {
             Test::NoWorseThanStable | Test::BelowStablePlus { .. } => self.compare(canary, stable),
             Test::Sustained { limit, .. } => {
                 let above = canary.share().is_some_and(|share| share > limit);
-                self.run = if above {
-                    self.run.plus(length)
-                } else {
-                    Millis::ZERO
-                };
+                self.run = if above { self.run.plus(length) } else { Millis::ZERO };
             }
         }
     }
@@ -158,10 +154,8 @@ impl GateState {
         if let Some(seen) = Observation::relative(canary, stable, 1.0) {
             self.relative.observe(seen);
         }
-        for (sum, gain) in self
-            .as_good
-            .iter_mut()
-            .zip(two_sample::gains(PSI, canary, stable, R_GOOD))
+        for (sum, gain) in
+            self.as_good.iter_mut().zip(two_sample::gains(PSI, canary, stable, R_GOOD))
         {
             *sum += gain;
         }
@@ -170,12 +164,7 @@ impl GateState {
     /// Only blocks with traffic count, as only they count for the soak: a service that sleeps
     /// at night shall not have spent its cash in the morning.
     fn restart(&mut self, spec: &GateSpec) {
-        if self
-            .canary
-            .blocks
-            .checked_rem(spec.restart_every_blocks.max(1))
-            == Some(0)
-        {
+        if self.canary.blocks.checked_rem(spec.restart_every_blocks.max(1)) == Some(0) {
             let step = CASH / f64::from(spec.restarts.max(1));
             self.absolute.restart(step);
             self.relative.restart(step);

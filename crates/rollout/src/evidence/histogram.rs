@@ -17,10 +17,7 @@ const SPLIT_BITS: u32 = 6;
 const CAP_US: u64 = (1 << 32) - 1;
 
 /// The bucket of a latency in microseconds, `0..BUCKETS`.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "at most 1727, the bucket of CAP_US"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "at most 1727, the bucket of CAP_US")]
 pub const fn bucket_of(us: u64) -> u16 {
     let us = if us > CAP_US { CAP_US } else { us };
     if us < SPLIT {
@@ -40,20 +37,13 @@ pub const fn upper_us(bucket: u16) -> u64 {
 
 /// The smallest latency of a bucket and how many microseconds it spans.
 const fn span(bucket: u16) -> (u64, u64) {
-    let bucket = if bucket > LAST {
-        LAST as u64
-    } else {
-        bucket as u64
-    };
+    let bucket = if bucket > LAST { LAST as u64 } else { bucket as u64 };
     let row = bucket >> SPLIT_BITS;
     if row == 0 {
         return (bucket, 1);
     }
     let shift = row.saturating_sub(1);
-    (
-        (SPLIT.saturating_add(bucket & (SPLIT.saturating_sub(1)))) << shift,
-        1 << shift,
-    )
+    ((SPLIT.saturating_add(bucket & (SPLIT.saturating_sub(1)))) << shift, 1 << shift)
 }
 
 /// The latency in microseconds that a share `q` (0..=1) of requests does not exceed, right
@@ -123,18 +113,7 @@ mod tests {
 
     #[test]
     fn a_quantile_is_right_within_one_percent() {
-        for us in [
-            1,
-            63,
-            64,
-            127,
-            128,
-            129,
-            999,
-            200_000,
-            1_000_003,
-            3_600_000_000,
-        ] {
+        for us in [1, 63, 64, 127, 128, 129, 999, 200_000, 1_000_003, 3_600_000_000] {
             let shown = quantile_us(&[(bucket_of(us), 1)], 0.5).unwrap();
             assert!(shown.abs_diff(us) * 100 <= us, "{us} shown as {shown}");
         }
@@ -143,14 +122,9 @@ mod tests {
     #[test]
     fn quantiles_of_merged_counts_are_those_of_all_requests() {
         let mut all = vec![(bucket_of(10), 90)];
-        merge(
-            &mut all,
-            &[(bucket_of(100), 9), (bucket_of(50), 0), (bucket_of(10), 0)],
-        );
+        merge(&mut all, &[(bucket_of(100), 9), (bucket_of(50), 0), (bucket_of(10), 0)]);
         merge(&mut all, &[(bucket_of(127), 1)]);
-        let shown: Vec<_> = [0.0, 0.5, 0.9, 0.91, 0.99, 1.0]
-            .map(|q| quantile_us(&all, q))
-            .into();
+        let shown: Vec<_> = [0.0, 0.5, 0.9, 0.91, 0.99, 1.0].map(|q| quantile_us(&all, q)).into();
         assert_eq!(shown, [10, 10, 10, 100, 100, 127].map(Some));
         assert_eq!(all.len(), 4);
     }

@@ -40,20 +40,11 @@ pub(super) fn broken(state: &GateState, spec: &GateSpec) -> Option<Reason> {
     let rate = state.canary.all.share()?;
     let stable = state.stable.all.share();
     match spec.test {
-        Test::Below { limit } => Some(Reason::AboveLimit {
-            rate,
-            limit,
-            stable,
-        }),
-        Test::NoWorseThanStable => Some(Reason::WorseThanStable {
-            rate,
-            stable: stable?,
-        }),
-        Test::BelowStablePlus { margin } => Some(Reason::AboveStablePlus {
-            rate,
-            stable: stable?,
-            margin,
-        }),
+        Test::Below { limit } => Some(Reason::AboveLimit { rate, limit, stable }),
+        Test::NoWorseThanStable => Some(Reason::WorseThanStable { rate, stable: stable? }),
+        Test::BelowStablePlus { margin } => {
+            Some(Reason::AboveStablePlus { rate, stable: stable?, margin })
+        }
         Test::Sustained { .. } => None,
     }
 }
@@ -67,21 +58,12 @@ pub(super) fn verdict(state: &GateState, spec: &GateSpec) -> Verdict {
         (None, Test::Sustained { limit, lasting }) => view.sustained(limit, lasting),
         (None, _) => view.weighed(&numbers),
     };
-    Verdict {
-        answer,
-        reason,
-        numbers,
-    }
+    Verdict { answer, reason, numbers }
 }
 
 impl<'a> View<'a> {
     fn new(state: &'a GateState, spec: &'a GateSpec) -> Self {
-        Self {
-            state,
-            spec,
-            canary: state.canary.thinned(),
-            stable: state.stable.thinned(),
-        }
+        Self { state, spec, canary: state.canary.thinned(), stable: state.stable.thinned() }
     }
 
     /// Evidence that the gate is broken, on the scale of [`GateSpec::ln_fail`].
@@ -101,10 +83,7 @@ impl<'a> View<'a> {
             Test::Below { limit } => {
                 let (bad, total) = self.canary;
                 let requests = log_e(bad, total, limit, &R_GOOD);
-                average(&[
-                    (self.state.passing.log_e(), BLOCKS_PART),
-                    (requests, REQUESTS_PART),
-                ])
+                average(&[(self.state.passing.log_e(), BLOCKS_PART), (requests, REQUESTS_PART)])
             }
             Test::NoWorseThanStable => {
                 let rare = self.below_stable_plus(NEGLIGIBLE, 2.0 * LN_2);
@@ -118,45 +97,22 @@ impl<'a> View<'a> {
     /// Evidence that the canary is less than [`PSI`] times as bad as stable, on comparisons
     /// thinned by the worse of both design effects.
     fn as_good(&self) -> f64 {
-        let effect = self
-            .state
-            .canary
-            .design_effect()
-            .max(self.state.stable.design_effect());
+        let effect = self.state.canary.design_effect().max(self.state.stable.design_effect());
         ln_mean_exp(self.state.as_good.iter().map(|sum| sum / effect))
     }
 
     /// Evidence that the canary is below what stable has at least, plus `margin`. Each of the
     /// two bounds may err, so each is asked for `more` evidence than the whole.
     fn below_stable_plus(&self, margin: f64, more: f64) -> f64 {
-        let stable = lower_bound(
-            self.stable.0,
-            self.stable.1,
-            self.spec.ln_pass + more,
-            self.bad_odds(),
-        );
-        log_e(
-            self.canary.0,
-            self.canary.1,
-            (stable + margin).min(1.0),
-            &R_GOOD,
-        ) - more
+        let stable =
+            lower_bound(self.stable.0, self.stable.1, self.spec.ln_pass + more, self.bad_odds());
+        log_e(self.canary.0, self.canary.1, (stable + margin).min(1.0), &R_GOOD) - more
     }
 
     /// Evidence that the canary is above what stable has at most, plus `margin`.
     fn above_stable_plus(&self, margin: f64) -> f64 {
-        let stable = upper_bound(
-            self.stable.0,
-            self.stable.1,
-            self.spec.ln_fail + LN_2,
-            &R_GOOD,
-        );
-        log_e(
-            self.canary.0,
-            self.canary.1,
-            (stable + margin).min(1.0),
-            self.bad_odds(),
-        ) - LN_2
+        let stable = upper_bound(self.stable.0, self.stable.1, self.spec.ln_fail + LN_2, &R_GOOD);
+        log_e(self.canary.0, self.canary.1, (stable + margin).min(1.0), self.bad_odds()) - LN_2
     }
 
     /// The odds a broken limit is looked for at: the fine ones for a latency gate whose limit
@@ -219,14 +175,7 @@ impl<'a> View<'a> {
             Some(rate) if run == Millis::ZERO => {
                 (Answer::Hold, Reason::LastBlockAbove { rate, limit })
             }
-            Some(_) => (
-                Answer::Hold,
-                Reason::AboveSince {
-                    limit,
-                    run,
-                    lasting,
-                },
-            ),
+            Some(_) => (Answer::Hold, Reason::AboveSince { limit, run, lasting }),
             None => (Answer::Hold, Reason::NoRequests),
         }
     }
@@ -250,14 +199,7 @@ impl<'a> View<'a> {
             }
             None => {
                 let (lower, upper) = (numbers.lower.unwrap_or(0.0), numbers.upper.unwrap_or(1.0));
-                (
-                    Answer::Hold,
-                    Reason::CannotTell {
-                        lower,
-                        upper,
-                        limit,
-                    },
-                )
+                (Answer::Hold, Reason::CannotTell { lower, upper, limit })
             }
         }
     }
@@ -271,10 +213,8 @@ impl<'a> View<'a> {
     }
 
     fn no_stable(&self) -> Option<Reason> {
-        let compares = matches!(
-            self.spec.test,
-            Test::NoWorseThanStable | Test::BelowStablePlus { .. }
-        );
+        let compares =
+            matches!(self.spec.test, Test::NoWorseThanStable | Test::BelowStablePlus { .. });
         (compares && self.state.stable.all.total == 0).then_some(Reason::NoStable)
     }
 
@@ -290,10 +230,7 @@ impl<'a> View<'a> {
 
     fn too_few_blocks(&self) -> Option<Reason> {
         let blocks = self.state.canary.blocks;
-        (blocks < MIN_BLOCKS).then_some(Reason::TooFewBlocks {
-            blocks,
-            needed: MIN_BLOCKS,
-        })
+        (blocks < MIN_BLOCKS).then_some(Reason::TooFewBlocks { blocks, needed: MIN_BLOCKS })
     }
 
     /// The limit is broken beyond doubt; that it has not failed means stable is no better.

@@ -14,11 +14,7 @@ pub(super) const fn real(count: u64) -> f64 {
 /// `ln(e^a + e^b)`.
 pub(super) fn ln_add(a: f64, b: f64) -> f64 {
     let (small, large) = if a < b { (a, b) } else { (b, a) };
-    if large == f64::NEG_INFINITY {
-        large
-    } else {
-        large + (small - large).exp().ln_1p()
-    }
+    if large == f64::NEG_INFINITY { large } else { large + (small - large).exp().ln_1p() }
 }
 
 /// `ln` of the sum of `e^x`; minus infinity for no terms.

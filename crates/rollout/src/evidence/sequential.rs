@@ -41,17 +41,13 @@ pub fn log_e(bad: f64, total: f64, limit: f64, ratios: &[f64]) -> f64 {
 /// The fewest bad requests of `total` that prove `limit` broken; `None` when not even all
 /// of them would. `ratios` above one; `ln_needed` is `ln 1/alpha`.
 pub fn min_bad_to_fail(total: u64, limit: f64, ln_needed: f64, ratios: &[f64]) -> Option<u64> {
-    first(total, |bad| {
-        log_e(real(bad), real(total), limit, ratios) >= ln_needed
-    })
+    first(total, |bad| log_e(real(bad), real(total), limit, ratios) >= ln_needed)
 }
 
 /// The most bad requests of `total` that still prove `limit` kept; `None` when not even
 /// none at all would. `ratios` below one; `ln_needed` is `ln 1/alpha`.
 pub fn max_bad_to_pass(total: u64, limit: f64, ln_needed: f64, ratios: &[f64]) -> Option<u64> {
-    match first(total, |bad| {
-        log_e(real(bad), real(total), limit, ratios) < ln_needed
-    }) {
+    match first(total, |bad| log_e(real(bad), real(total), limit, ratios) < ln_needed) {
         Some(too_many) => too_many.checked_sub(1),
         None => Some(total),
     }
@@ -68,11 +64,7 @@ pub fn lower_bound(bad: f64, total: f64, ln_needed: f64, ratios: &[f64]) -> f64 
 /// probability at most `alpha`, however often it is read. `ratios` below one; in 0..=1.
 pub fn upper_bound(bad: f64, total: f64, ln_needed: f64, ratios: &[f64]) -> f64 {
     let refuted = |limit| log_e(bad, total, limit, ratios) >= ln_needed;
-    if refuted(1.0) {
-        bisect(|limit| !refuted(limit)).1
-    } else {
-        1.0
-    }
+    if refuted(1.0) { bisect(|limit| !refuted(limit)).1 } else { 1.0 }
 }
 
 /// The first of `0..=end` that `holds`, given that all after it hold too.

@@ -55,9 +55,8 @@ const PROVABLE: f64 = 0.95;
 /// prove no more than 2 to 1 with each failure: an alpha of one in several thousand takes 13
 /// failures in a row. 25 % takes 8, and still stands well above a burst one forgives.
 pub fn catastrophe_limit(gate_limit: f64) -> Option<f64> {
-    let limit = (10.0 * gate_limit)
-        .clamp(CATASTROPHE_AT_LEAST, CATASTROPHE_AT_MOST)
-        .max(2.0 * gate_limit);
+    let limit =
+        (10.0 * gate_limit).clamp(CATASTROPHE_AT_LEAST, CATASTROPHE_AT_MOST).max(2.0 * gate_limit);
     (limit <= PROVABLE).then_some(limit)
 }
 
@@ -113,10 +112,8 @@ impl Trip {
     /// Counters are read one after the other, so a failure may be seen a moment before its
     /// request; it then counts as a request too.
     pub fn observe(&mut self, spec: &TripSpec, canary: Tally, stable: Tally) {
-        let [canary, stable] = [canary, stable].map(|seen| Tally {
-            bad: seen.bad,
-            total: seen.total.max(seen.bad),
-        });
+        let [canary, stable] =
+            [canary, stable].map(|seen| Tally { bad: seen.bad, total: seen.total.max(seen.bad) });
         self.canary = self.canary.plus(canary);
         self.stable = self.stable.plus(stable);
         self.stable_now |= stable.total > 0;
@@ -139,16 +136,9 @@ impl Trip {
         self.waiting.0 = self.waiting.0.saturating_add(canary.total);
         self.waiting.1 = self.waiting.1.saturating_add(stable.total);
         if canary.bad > 0 || stable.bad > 0 {
-            let canary = Tally {
-                bad: canary.bad,
-                total: self.waiting.0,
-            };
-            let stable = Tally {
-                bad: stable.bad,
-                total: self.waiting.1,
-            };
-            self.relative
-                .grow(two_sample::gains(psi, canary, stable, R_BAD));
+            let canary = Tally { bad: canary.bad, total: self.waiting.0 };
+            let stable = Tally { bad: stable.bad, total: self.waiting.1 };
+            self.relative.grow(two_sample::gains(psi, canary, stable, R_BAD));
             self.waiting = (0, 0);
         }
     }
@@ -194,16 +184,8 @@ mod tests {
     #[test]
     fn a_catastrophe_stands_well_above_its_gate() {
         let limits = [0.001, 0.01, 0.03, 0.1, 0.25, 0.3, 0.475, 0.5].map(catastrophe_limit);
-        let expected = [
-            Some(0.25),
-            Some(0.25),
-            Some(0.3),
-            Some(0.5),
-            Some(0.5),
-            Some(0.6),
-            Some(0.95),
-            None,
-        ];
+        let expected =
+            [Some(0.25), Some(0.25), Some(0.3), Some(0.5), Some(0.5), Some(0.6), Some(0.95), None];
         assert_eq!(limits, expected);
     }
 }

@@ -17,11 +17,7 @@ use super::sequential::gain;
 /// bad as stable; 0 without requests to the canary, 1 without requests to stable only.
 pub fn theta(psi: f64, canary_requests: u64, stable_requests: u64) -> f64 {
     let canary = psi * real(canary_requests);
-    if canary > 0.0 {
-        canary / (canary + real(stable_requests))
-    } else {
-        0.0
-    }
+    if canary > 0.0 { canary / (canary + real(stable_requests)) } else { 0.0 }
 }
 
 /// What each odds ratio gains from one interval; nothing where nobody failed.

@@ -173,11 +173,7 @@ pub struct Numbers {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AboveLimit {
-                rate,
-                limit,
-                stable,
-            } => {
+            Self::AboveLimit { rate, limit, stable } => {
                 write!(
                     f,
                     "{} of requests are bad, above the limit of {}",
@@ -194,11 +190,7 @@ impl fmt::Display for Reason {
                     percent(*stable)
                 )
             }
-            Self::AboveStablePlus {
-                rate,
-                stable,
-                margin,
-            } => {
+            Self::AboveStablePlus { rate, stable, margin } => {
                 let (rate, stable, margin) = (percent(*rate), percent(*stable), percent(*margin));
                 write!(
                     f,
@@ -242,11 +234,7 @@ impl fmt::Display for Reason {
                     percent(*limit)
                 )
             }
-            Self::SharedWithStable {
-                rate,
-                limit,
-                stable,
-            } => {
+            Self::SharedWithStable { rate, limit, stable } => {
                 write!(
                     f,
                     "{} of requests are bad, above the limit of {}",
@@ -255,22 +243,10 @@ impl fmt::Display for Reason {
                 )?;
                 beside(f, "but stable explains it with", *stable)
             }
-            Self::AboveSince {
-                limit,
-                run,
-                lasting,
-            } => {
-                write!(
-                    f,
-                    "above {} for {run}, fails after {lasting}",
-                    percent(*limit)
-                )
+            Self::AboveSince { limit, run, lasting } => {
+                write!(f, "above {} for {run}, fails after {lasting}", percent(*limit))
             }
-            Self::CannotTell {
-                lower,
-                upper,
-                limit,
-            } => {
+            Self::CannotTell { lower, upper, limit } => {
                 let (lower, upper, limit) = (percent(*lower), percent(*upper), percent(*limit));
                 write!(
                     f,
@@ -299,33 +275,12 @@ mod tests {
     #[test]
     fn reasons_read_as_fragments_people_understand() {
         let said = [
-            Reason::AboveLimit {
-                rate: 0.051,
-                limit: 0.01,
-                stable: Some(0.002),
-            },
-            Reason::AboveLimit {
-                rate: 1.0,
-                limit: 0.001,
-                stable: None,
-            },
-            Reason::AboveStablePlus {
-                rate: 0.03,
-                stable: 0.002,
-                margin: 0.005,
-            },
-            Reason::AboveFor {
-                limit: 0.1,
-                run: Millis::from_secs(300),
-            },
-            Reason::Missing {
-                why: "prometheus did not answer within 5s".into(),
-            },
-            Reason::CannotTell {
-                lower: 0.0,
-                upper: 0.012_345,
-                limit: 0.01,
-            },
+            Reason::AboveLimit { rate: 0.051, limit: 0.01, stable: Some(0.002) },
+            Reason::AboveLimit { rate: 1.0, limit: 0.001, stable: None },
+            Reason::AboveStablePlus { rate: 0.03, stable: 0.002, margin: 0.005 },
+            Reason::AboveFor { limit: 0.1, run: Millis::from_secs(300) },
+            Reason::Missing { why: "prometheus did not answer within 5s".into() },
+            Reason::CannotTell { lower: 0.0, upper: 0.012_345, limit: 0.01 },
         ]
         .map(|reason| reason.to_string());
         assert_eq!(

@@ -15,10 +15,7 @@ use super::logs::{ln_add, ln_mean_exp};
 
 /// `K` bets of equal share, each kept as the logarithm of its worth, and the cash.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(bound(
-    serialize = "[f64; K]: Serialize",
-    deserialize = "[f64; K]: Deserialize<'de>"
-))]
+#[serde(bound(serialize = "[f64; K]: Serialize", deserialize = "[f64; K]: Deserialize<'de>"))]
 pub struct Wealth<const K: usize> {
     ln_parts: [f64; K],
     cash: f64,
@@ -27,10 +24,7 @@ pub struct Wealth<const K: usize> {
 impl<const K: usize> Wealth<K> {
     /// A wealth of one, `cash` of it (0..1, exclusive of 1) kept back.
     pub fn new(cash: f64) -> Self {
-        Self {
-            ln_parts: [(-cash).ln_1p(); K],
-            cash,
-        }
+        Self { ln_parts: [(-cash).ln_1p(); K], cash }
     }
 
     /// Multiplies each part by `e^gain`.

@@ -79,10 +79,9 @@ impl Metric {
     pub fn bad(&self, latency_limits_us: &[u64]) -> Option<Bad> {
         match self {
             Self::ErrorRate | Self::SuccessRate => Some(Bad::Failed),
-            Self::Latency { limit_us, .. } => latency_limits_us
-                .iter()
-                .position(|limit| limit == limit_us)
-                .map(Bad::SlowerThan),
+            Self::Latency { limit_us, .. } => {
+                latency_limits_us.iter().position(|limit| limit == limit_us).map(Bad::SlowerThan)
+            }
         }
     }
 }

@@ -1,10 +1,7 @@
 //! How a release reaches users: the plan, as written and as meant.
 
 mod gate;
-#[expect(
-    clippy::module_inception,
-    reason = "the file that holds Plan is called plan"
-)]
+#[expect(clippy::module_inception, reason = "the file that holds Plan is called plan")]
 mod plan;
 
 pub use gate::{Gate, Metric, Test, Then};

@@ -33,10 +33,7 @@ fn numbers(values: &Value) -> Vec<f64> {
 
 fn near(found: f64, expected: f64, case: &Value) {
     let allowed = 1e-10 * expected.abs().max(1.0);
-    assert!(
-        (found - expected).abs() <= allowed,
-        "{found} is not {expected} in {case}"
-    );
+    assert!((found - expected).abs() <= allowed, "{found} is not {expected} in {case}");
 }
 
 fn counts(case: &Value) -> (f64, f64) {
@@ -58,11 +55,7 @@ fn intervals(case: &Value) -> Vec<(Tally, Tally)> {
 fn evidence_for_a_broken_limit_is_exact() {
     for case in vectors("one_sample_rollback") {
         let (bad, total) = counts(&case);
-        near(
-            log_e(bad, total, number(&case["m"]), &R_BAD),
-            number(&case["logE"]),
-            &case,
-        );
+        near(log_e(bad, total, number(&case["m"]), &R_BAD), number(&case["logE"]), &case);
     }
 }
 
@@ -70,11 +63,7 @@ fn evidence_for_a_broken_limit_is_exact() {
 fn evidence_for_a_kept_limit_is_exact() {
     for case in vectors("one_sample_pass") {
         let (bad, total) = counts(&case);
-        near(
-            log_e(bad, total, number(&case["m"]), &R_GOOD),
-            number(&case["logE"]),
-            &case,
-        );
+        near(log_e(bad, total, number(&case["m"]), &R_GOOD), number(&case["logE"]), &case);
     }
 }
 
@@ -82,11 +71,7 @@ fn evidence_for_a_kept_limit_is_exact() {
 fn evidence_for_a_slower_quantile_is_exact() {
     for case in vectors("latency_quantile_rollback_R_LAT") {
         let (bad, total) = counts(&case);
-        near(
-            log_e(bad, total, number(&case["m"]), &R_LAT),
-            number(&case["logE"]),
-            &case,
-        );
+        near(log_e(bad, total, number(&case["m"]), &R_LAT), number(&case["logE"]), &case);
     }
 }
 
@@ -94,12 +79,8 @@ fn evidence_for_a_slower_quantile_is_exact() {
 fn the_fewest_failures_that_fail_a_gate_are_known() {
     for case in vectors("rollback_boundary_min_failures") {
         let needed = -number(&case["alpha"]).ln();
-        let found = min_bad_to_fail(
-            case["N"].as_u64().unwrap(),
-            number(&case["m"]),
-            needed,
-            &R_BAD,
-        );
+        let found =
+            min_bad_to_fail(case["N"].as_u64().unwrap(), number(&case["m"]), needed, &R_BAD);
         assert_eq!(found, case["S_min"].as_u64(), "{case}");
     }
 }
@@ -108,12 +89,8 @@ fn the_fewest_failures_that_fail_a_gate_are_known() {
 fn the_most_failures_that_pass_a_gate_are_known() {
     for case in vectors("pass_boundary_max_failures") {
         let needed = -number(&case["alpha"]).ln();
-        let found = max_bad_to_pass(
-            case["N"].as_u64().unwrap(),
-            number(&case["m"]),
-            needed,
-            &R_GOOD,
-        );
+        let found =
+            max_bad_to_pass(case["N"].as_u64().unwrap(), number(&case["m"]), needed, &R_GOOD);
         assert_eq!(found, case["S_max"].as_u64(), "{case}");
     }
 }
@@ -133,11 +110,7 @@ fn confidence_bounds_are_exact() {
 fn the_share_of_failures_that_is_the_canarys_is_exact() {
     for case in vectors("two_sample_null_probability") {
         let [canary, stable] = ["nc", "nb"].map(|key| case[key].as_u64().unwrap());
-        near(
-            theta(number(&case["psi0"]), canary, stable),
-            number(&case["theta0"]),
-            &case,
-        );
+        near(theta(number(&case["psi0"]), canary, stable), number(&case["theta0"]), &case);
     }
 }
 
@@ -202,19 +175,11 @@ fn bets_on_blocks_against_stable_are_exact() {
 #[test]
 fn bets_on_blocks_for_a_limit_are_exact() {
     for case in vectors("block_bet_pass") {
-        let blocks: usize = case["blocks"]
-            .as_str()
-            .unwrap()
-            .strip_suffix(" zero blocks")
-            .unwrap()
-            .parse()
-            .unwrap();
+        let blocks: usize =
+            case["blocks"].as_str().unwrap().strip_suffix(" zero blocks").unwrap().parse().unwrap();
         let mut bets = PassBets::new();
         for _ in 0..blocks {
-            bets.observe(Observation {
-                x: 0.0,
-                mu: number(&case["mu0"]),
-            });
+            bets.observe(Observation { x: 0.0, mu: number(&case["mu0"]) });
         }
         near(bets.log_e(), number(&case["logE"]), &case);
     }
@@ -233,17 +198,12 @@ fn restarts_of_blocks_are_exact() {
             if block > 0 && block % every == 0 {
                 bets.restart(cash / number(&case["J_later_starts"]));
             }
-            bets.observe(Observation {
-                x,
-                mu: number(&case["mu0"]),
-            });
+            bets.observe(Observation { x, mu: number(&case["mu0"]) });
             found.push(bets.log_e());
         }
         let expected = numbers(&case["logE_last_8"]);
         let last = found.split_off(found.len() - expected.len());
-        last.into_iter()
-            .zip(expected)
-            .for_each(|(found, expected)| near(found, expected, &case));
+        last.into_iter().zip(expected).for_each(|(found, expected)| near(found, expected, &case));
     }
 }
 
@@ -254,12 +214,8 @@ fn restarts_of_single_requests_are_exact() {
         let cash = 1.0 - number(&case["start_mass"]);
         let mut wealth = Wealth::<8>::new(cash);
         let expected = numbers(&case["logE_after_each_tick"]);
-        for (tick, (row, expected)) in case["ticks_n_failures"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .zip(expected)
-            .enumerate()
+        for (tick, (row, expected)) in
+            case["ticks_n_failures"].as_array().unwrap().iter().zip(expected).enumerate()
         {
             if tick > 0 {
                 wealth.put_in(cash / number(&case["J_later_starts"]));
@@ -273,10 +229,8 @@ fn restarts_of_single_requests_are_exact() {
 #[test]
 fn averages_of_evidence_are_exact() {
     for case in vectors("combine_weighted_average") {
-        let parts: Vec<_> = numbers(&case["logE"])
-            .into_iter()
-            .zip(numbers(&case["weights"]))
-            .collect();
+        let parts: Vec<_> =
+            numbers(&case["logE"]).into_iter().zip(numbers(&case["weights"])).collect();
         near(average(&parts), number(&case["logE_combined"]), &case);
     }
 }
