@@ -1,1 +1,3 @@
+//! `sluice`: how a person talks to it.
+
 fn main() {}

@@ -1,13 +1,17 @@
 //! (the design, in prose; to be written)
 #![cfg_attr(
-    test,
-    allow(
+    not(test),
+    deny(
         clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
         clippy::indexing_slicing,
-        clippy::arithmetic_side_effects,
-        clippy::cast_possible_truncation,
-        clippy::cast_precision_loss
+        clippy::arithmetic_side_effects
     )
+)]
+#![cfg_attr(
+    test,
+    allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)
 )]
 
 pub mod bucket;
