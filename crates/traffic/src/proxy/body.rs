@@ -108,9 +108,7 @@ impl Body for Upload {
         match &piece {
             Some(Ok(frame)) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
-                progress
-                    .bytes
-                    .set(progress.bytes.get().saturating_add(bytes as u64));
+                progress.bytes.set(progress.bytes.get().saturating_add(bytes as u64));
             }
             Some(Err(_)) => progress.broken.set(true),
             None => {}
@@ -126,9 +124,7 @@ impl Body for Upload {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0
-            .as_ref()
-            .map_or_else(|| SizeHint::with_exact(0), |(body, _)| body.size_hint())
+        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), |(body, _)| body.size_hint())
     }
 }
 
@@ -146,14 +142,7 @@ pub(crate) struct Download {
 impl Download {
     /// `body`, counted by `visit`; its connection goes back through `lease`.
     pub(crate) fn new(body: Incoming, visit: Visit, lease: Lease, idle: Duration) -> Self {
-        Self {
-            body,
-            visit,
-            lease: Some(lease),
-            idle,
-            moved: Instant::now(),
-            timer: None,
-        }
+        Self { body, visit, lease: Some(lease), idle, moved: Instant::now(), timer: None }
     }
 
     /// Whether the upstream stalled for longer than `idle`.
@@ -182,10 +171,7 @@ impl Download {
     fn broke(&mut self) -> io::Error {
         let cut = self.lease.take().is_some_and(|lease| lease.is_cut());
         self.visit.broke(cut, Cause::BrokenBody);
-        io::Error::new(
-            io::ErrorKind::BrokenPipe,
-            "the upstream's answer ended early",
-        )
+        io::Error::new(io::ErrorKind::BrokenPipe, "the upstream's answer ended early")
     }
 }
 
@@ -254,18 +240,12 @@ impl Reply {
     /// A short text of the proxy's own.
     pub(crate) fn text(text: &'static str, line: Arc<Line>) -> Self {
         let text = (!text.is_empty()).then(|| Bytes::from_static(text.as_bytes()));
-        Self {
-            kind: Kind::Text(text),
-            line,
-        }
+        Self { kind: Kind::Text(text), line }
     }
 
     /// What the upstream answers.
     pub(crate) const fn stream(download: Download, line: Arc<Line>) -> Self {
-        Self {
-            kind: Kind::Stream(download),
-            line,
-        }
+        Self { kind: Kind::Stream(download), line }
     }
 }
 

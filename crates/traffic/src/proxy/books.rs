@@ -30,10 +30,7 @@ impl Books {
 
     /// Every ledger of every service, oldest release first.
     pub(crate) fn all(&self) -> BTreeMap<String, Releases> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Drops the oldest of the ledgers whose (service, release) neither `serves` nor has
@@ -44,11 +41,8 @@ impl Books {
             let former = |(release, ledger): &(String, Arc<Ledger>)| {
                 !serves(service, release) && ledger.in_flight() == 0
             };
-            let mut excess = releases
-                .iter()
-                .filter(|entry| former(entry))
-                .count()
-                .saturating_sub(FORMER);
+            let mut excess =
+                releases.iter().filter(|entry| former(entry)).count().saturating_sub(FORMER);
             releases.retain(|entry| {
                 let drop = excess > 0 && former(entry);
                 excess = excess.saturating_sub(usize::from(drop));
@@ -71,13 +65,8 @@ mod tests {
         }
         books.ledger("shop", "r0", 1).shard(0).unwrap().begin();
         books.prune(|service, release| (service, release) == ("shop", "r1"));
-        let left: Vec<String> = books
-            .all()
-            .remove("shop")
-            .unwrap()
-            .into_iter()
-            .map(|(name, _)| name)
-            .collect();
+        let left: Vec<String> =
+            books.all().remove("shop").unwrap().into_iter().map(|(name, _)| name).collect();
         assert_eq!(left.len(), 18);
         assert_eq!(left[..3], ["r0", "r1", "r4"]);
     }

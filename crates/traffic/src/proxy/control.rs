@@ -119,10 +119,7 @@ impl Control {
         if self.stopping {
             return Err(ApplyError::Stopping);
         }
-        if self
-            .generation
-            .is_some_and(|generation| snapshot.generation <= generation)
-        {
+        if self.generation.is_some_and(|generation| snapshot.generation <= generation) {
             return Ok(Applied::Ignored);
         }
         if let Some((service, fault)) = fault(snapshot) {
@@ -167,10 +164,8 @@ impl Control {
     }
 
     fn open_sockets(&self, snapshot: &Snapshot) -> Result<BTreeMap<String, Sockets>, ApplyError> {
-        let fresh = snapshot
-            .services
-            .iter()
-            .filter(|route| !self.doors.contains_key(&route.listen));
+        let fresh =
+            snapshot.services.iter().filter(|route| !self.doors.contains_key(&route.listen));
         fresh
             .map(|route| match bind(&route.listen, self.workers.len()) {
                 Ok(sockets) => Ok((route.listen.clone(), sockets)),
@@ -186,16 +181,11 @@ impl Control {
     /// A service as the snapshot says, made of the parts that serve already where they can
     /// stay: ledgers, upstreams with what is known of their health, the guard.
     fn state(&self, route: &ServiceRoute, books: &Books) -> Result<ServiceState, ApplyError> {
-        let serving = self
-            .slots
-            .get(&route.service)
-            .map(|slot| slot.state.load_full());
+        let serving = self.slots.get(&route.service).map(|slot| slot.state.load_full());
         let track =
             |track: &TrackRoute| Arc::new(self.track(route, track, serving.as_deref(), books));
-        let tie = Tie::new(&route.sticky).map_err(|fault| ApplyError::Invalid {
-            service: route.service.clone(),
-            fault,
-        })?;
+        let tie = Tie::new(&route.sticky)
+            .map_err(|fault| ApplyError::Invalid { service: route.service.clone(), fault })?;
         let canary = route.canary.as_ref().map(|canary| Canary {
             track: track(&canary.track),
             weight: canary.weight,
@@ -222,18 +212,12 @@ impl Control {
         let known = |address: &str| {
             let mut tracks = serving.iter().flat_map(|state| state.tracks());
             let same = tracks.find(|known| *known.release == *track.release)?;
-            same.upstreams
-                .iter()
-                .find(|upstream| *upstream.address == *address)
-                .map(Arc::clone)
+            same.upstreams.iter().find(|upstream| *upstream.address == *address).map(Arc::clone)
         };
         let upstream =
             |address: &String| known(address).unwrap_or_else(|| Arc::new(Upstream::new(address)));
         let ledger = books.ledger(&route.service, &track.release, self.workers.len());
-        let limit = |&us: &u64| Limit {
-            us,
-            slower: ledger.limit(us),
-        };
+        let limit = |&us: &u64| Limit { us, slower: ledger.limit(us) };
         Track {
             release: Arc::from(track.release.as_str()),
             upstreams: track.upstreams.iter().map(upstream).collect(),
@@ -249,9 +233,7 @@ impl Control {
         canary: &rollout::route::CanaryRoute,
         serving: Option<&ServiceState>,
     ) -> Arc<Guard> {
-        let known = serving
-            .and_then(|state| state.canary.as_ref())
-            .map(|serving| &serving.guard);
+        let known = serving.and_then(|state| state.canary.as_ref()).map(|serving| &serving.guard);
         let stays = known.filter(|guard| {
             let cleared = guard.is_shut() && canary.weight == Weight::ZERO;
             guard.watches(&canary.guard_key, &canary.trips) && !cleared
@@ -263,16 +245,9 @@ impl Control {
 
     /// Closes the doors and empties the slots that the snapshot does not name.
     fn close_left(&mut self, snapshot: &Snapshot) {
-        let listens: BTreeSet<&str> = snapshot
-            .services
-            .iter()
-            .map(|route| &*route.listen)
-            .collect();
-        let names: BTreeSet<&str> = snapshot
-            .services
-            .iter()
-            .map(|route| &*route.service)
-            .collect();
+        let listens: BTreeSet<&str> =
+            snapshot.services.iter().map(|route| &*route.listen).collect();
+        let names: BTreeSet<&str> = snapshot.services.iter().map(|route| &*route.service).collect();
         self.doors.retain(|address, door| {
             let stays = listens.contains(address.as_str());
             if !stays {
@@ -284,8 +259,7 @@ impl Control {
             let stays = names.contains(name.as_str());
             if !stays {
                 let state = slot.state.load();
-                slot.state
-                    .store(Arc::new(ServiceState::closed(state.drain, state.time)));
+                slot.state.store(Arc::new(ServiceState::closed(state.drain, state.time)));
             }
             stays
         });
@@ -324,18 +298,12 @@ impl Control {
     fn check_upstreams(&mut self, snapshot: &Snapshot) {
         let mut before = std::mem::take(&mut self.checks);
         for route in &snapshot.services {
-            let state = self
-                .slots
-                .get(&route.service)
-                .map(|slot| slot.state.load_full());
+            let state = self.slots.get(&route.service).map(|slot| slot.state.load_full());
             for upstream in state.iter().flat_map(|state| state.upstreams()) {
-                let kept = before
-                    .remove(&upstream.id)
-                    .filter(|(check, _)| *check == route.health);
+                let kept = before.remove(&upstream.id).filter(|(check, _)| *check == route.health);
                 let check = kept.unwrap_or_else(|| {
-                    let task = self
-                        .watch
-                        .spawn(health::watch(Arc::clone(upstream), route.health.clone()));
+                    let task =
+                        self.watch.spawn(health::watch(Arc::clone(upstream), route.health.clone()));
                     (route.health.clone(), task.abort_handle())
                 });
                 self.checks.insert(upstream.id, check);
@@ -353,9 +321,7 @@ impl Control {
         let each = self.slots.iter().flat_map(|(name, slot)| {
             let state = slot.state.load_full();
             let upstreams: Vec<_> = state.upstreams().map(Arc::clone).collect();
-            upstreams
-                .into_iter()
-                .map(|upstream| (name.clone(), upstream))
+            upstreams.into_iter().map(|upstream| (name.clone(), upstream))
         });
         each.collect()
     }
@@ -367,19 +333,13 @@ impl Control {
     }
 
     fn drains(&self) -> BTreeMap<String, Duration> {
-        self.slots
-            .iter()
-            .map(|(name, slot)| (name.clone(), slot.state.load().drain))
-            .collect()
+        self.slots.iter().map(|(name, slot)| (name.clone(), slot.state.load().drain)).collect()
     }
 
     /// Lets the upstreams go that served before and do not now.
     fn let_go(&self, before: Vec<(String, Arc<Upstream>)>, drains: &BTreeMap<String, Duration>) {
-        let now: BTreeSet<u64> = self
-            .serving()
-            .into_iter()
-            .map(|(_, upstream)| upstream.id)
-            .collect();
+        let now: BTreeSet<u64> =
+            self.serving().into_iter().map(|(_, upstream)| upstream.id).collect();
         let mut left: BTreeMap<String, Vec<Arc<Upstream>>> = BTreeMap::new();
         for (service, upstream) in before {
             if !now.contains(&upstream.id) {
@@ -389,9 +349,7 @@ impl Control {
         }
         for (service, upstreams) in left {
             let drain = drains.get(&service).copied().unwrap_or_default();
-            let cut_at = Instant::now()
-                .checked_add(drain)
-                .unwrap_or_else(Instant::now);
+            let cut_at = Instant::now().checked_add(drain).unwrap_or_else(Instant::now);
             for worker in &self.workers {
                 let _ = worker.send(Order::Leave(upstreams.clone(), cut_at));
             }

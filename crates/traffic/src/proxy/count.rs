@@ -115,10 +115,7 @@ impl Sharded {
 
     /// The sum over all threads.
     pub(crate) fn sum(&self) -> u64 {
-        self.0
-            .iter()
-            .map(|line| line.0.load(Ordering::Relaxed))
-            .fold(0, u64::wrapping_add)
+        self.0.iter().map(|line| line.0.load(Ordering::Relaxed)).fold(0, u64::wrapping_add)
     }
 }
 
@@ -226,10 +223,7 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// All zero, for `workers` threads.
     pub(crate) fn new(workers: usize) -> Self {
-        Self {
-            shards: (0..workers).map(|_| Shard::new()).collect(),
-            limits: Mutex::default(),
-        }
+        Self { shards: (0..workers).map(|_| Shard::new()).collect(), limits: Mutex::default() }
     }
 
     /// What `worker` counts into.
@@ -240,17 +234,15 @@ impl Ledger {
     /// The counter of requests slower than `limit_us`.
     pub(crate) fn limit(&self, limit_us: u64) -> Arc<Sharded> {
         let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
-        let counter = limits
-            .entry(limit_us)
-            .or_insert_with(|| Arc::new(Sharded::new(self.shards.len())));
+        let counter =
+            limits.entry(limit_us).or_insert_with(|| Arc::new(Sharded::new(self.shards.len())));
         Arc::clone(counter)
     }
 
     /// Requests begun and not over. Never too low by one that has both begun and not ended.
     pub(crate) fn in_flight(&self) -> u64 {
         let ended = self.sum(|shard| shard.ended.load(Ordering::Acquire));
-        self.sum(|shard| shard.begun.load(Ordering::Relaxed))
-            .saturating_sub(ended)
+        self.sum(|shard| shard.begun.load(Ordering::Relaxed)).saturating_sub(ended)
     }
 
     /// The sums, with the exact counts for these limits.
@@ -269,10 +261,7 @@ impl Ledger {
             failures: causes.sum(),
             requests: sum(|shard| &shard.requests),
             client_gone: sum(|shard| &shard.client_gone),
-            slower_than: limits_us
-                .iter()
-                .map(|&limit| self.limit(limit).sum())
-                .collect(),
+            slower_than: limits_us.iter().map(|&limit| self.limit(limit).sum()).collect(),
             latency: self.histogram(|shard| &shard.first),
         };
         ReleaseCounters {

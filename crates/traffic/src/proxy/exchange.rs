@@ -56,9 +56,7 @@ pub(crate) async fn answer(
         None => serve(&client, request, started).await,
     };
     if client.line.is_opaque() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        response
-            .headers_mut()
-            .insert(CONNECTION, HeaderValue::from_static("close"));
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)
 }
@@ -82,17 +80,8 @@ async fn serve(
         client.slot.unserved.fetch_add(1, Ordering::Relaxed);
         return client.text(StatusCode::SERVICE_UNAVAILABLE, "no release serves here\n");
     };
-    let Decided {
-        seat,
-        time,
-        cookie,
-        user,
-    } = decided;
-    let entry = client
-        .worker
-        .log
-        .as_ref()
-        .map(|_| client.entry(&request, &seat, user));
+    let Decided { seat, time, cookie, user } = decided;
+    let entry = client.worker.log.as_ref().map(|_| client.entry(&request, &seat, user));
     let mut visit = Visit::begin(&client.worker, seat, started, entry);
     let mut response = match forward(client, request, &mut visit, &time).await {
         Ok(forwarded) => forwarded.into_response(client, visit, time),
@@ -117,16 +106,9 @@ async fn forward(
     time: &Times,
 ) -> Result<Forwarded, Failure> {
     let unserved = Failure::Upstream(Cause::Connect, StatusCode::SERVICE_UNAVAILABLE);
-    let upstream = visit
-        .track()
-        .pick(client.worker.turn())
-        .map(Arc::clone)
-        .ok_or(unserved)?;
-    let protocol = client
-        .line
-        .is_opaque()
-        .then(|| fields::upgrade_asked(request.headers()))
-        .flatten();
+    let upstream = visit.track().pick(client.worker.turn()).map(Arc::clone).ok_or(unserved)?;
+    let protocol =
+        client.line.is_opaque().then(|| fields::upgrade_asked(request.headers())).flatten();
     let upgrade = protocol.map(|protocol| (protocol, hyper::upgrade::on(&mut request)));
     let (mut head, body) = request.into_parts();
     to_origin_form(&mut head);
@@ -137,47 +119,33 @@ async fn forward(
     visit.uploads(upload.clone());
     let request = Request::from_parts(head, body);
     let forwarder = OverHyper(&client.worker);
-    let answer = forwarder
-        .forward(&upstream, request, upload.as_deref(), time)
-        .await?;
+    let answer = forwarder.forward(&upstream, request, upload.as_deref(), time).await?;
     Ok(Forwarded { answer, upgrade })
 }
 
 /// The target as an origin server takes it: the authority of an absolute target becomes the
 /// `Host` (RFC 9112, 3.2.2).
 fn to_origin_form(head: &mut http::request::Parts) {
-    if let Some(host) = head
-        .uri
-        .authority()
-        .and_then(|authority| HeaderValue::try_from(authority.as_str()).ok())
+    if let Some(host) =
+        head.uri.authority().and_then(|authority| HeaderValue::try_from(authority.as_str()).ok())
     {
         head.headers.insert(HOST, host);
-        let path = head
-            .uri
-            .path_and_query()
-            .cloned()
-            .unwrap_or(PathAndQuery::from_static("/"));
+        let path = head.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
         head.uri = Uri::from(path);
     }
 }
 
 impl Forwarded {
     fn into_response(self, client: &Client, mut visit: Visit, time: Times) -> Response<Reply> {
-        let Answer {
-            mut response,
-            lease,
-        } = self.answer;
+        let Answer { mut response, lease } = self.answer;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let Some((protocol, ours)) = self.upgrade else {
                 let unasked = Failure::Upstream(Cause::Reset, StatusCode::BAD_GATEWAY);
                 return client.failed(unasked, &mut visit);
             };
             visit.answered(101, None);
-            let protocol = response
-                .headers()
-                .get(http::header::UPGRADE)
-                .cloned()
-                .unwrap_or(protocol);
+            let protocol =
+                response.headers().get(http::header::UPGRADE).cloned().unwrap_or(protocol);
             let theirs = hyper::upgrade::on(&mut response);
             upgrade::tunnel(client, lease, visit, ours, theirs);
             fields::remove_hop_by_hop(response.headers_mut());
@@ -195,31 +163,18 @@ impl Forwarded {
 impl Client {
     fn decide(&self, request: &Request<Incoming>) -> Option<Decided> {
         let state = self.slot.state.load();
-        let key = state
-            .tie
-            .key(request.headers(), &self.origin.address, &self.worker.keys);
+        let key = state.tie.key(request.headers(), &self.origin.address, &self.worker.keys);
         let seat = split::choose(&state, key.as_str())?;
         let cookie = match &key {
             Key::Fresh(fresh) => state.tie.set_cookie(fresh),
             Key::Known(_) => None,
         };
-        let user = self
-            .worker
-            .log
-            .as_ref()
-            .map_or(0, |_| bucket(&self.slot.name, key.as_str()));
-        Some(Decided {
-            seat,
-            time: state.time,
-            cookie,
-            user,
-        })
+        let user = self.worker.log.as_ref().map_or(0, |_| bucket(&self.slot.name, key.as_str()));
+        Some(Decided { seat, time: state.time, cookie, user })
     }
 
     fn entry(&self, request: &Request<Incoming>, seat: &Seat, user: u32) -> Box<Entry> {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Box::new(Entry {
             time_ms: micros(now).checked_div(1_000).unwrap_or_default(),
             service: Arc::clone(&self.slot.name),
@@ -258,9 +213,7 @@ impl Client {
     /// Refuses, and ends the connection.
     fn close_with(&self, status: StatusCode) -> Response<Reply> {
         let mut response = self.text(status, "");
-        response
-            .headers_mut()
-            .insert(CONNECTION, HeaderValue::from_static("close"));
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         response
     }
 

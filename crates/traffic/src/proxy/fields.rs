@@ -45,19 +45,14 @@ impl Origin {
         };
         let value =
             |text: &str| HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("unknown"));
-        Self {
-            address_value: value(&address),
-            forwarded: value(&node),
-            address,
-        }
+        Self { address_value: value(&address), forwarded: value(&node), address }
     }
 }
 
 /// The protocol a request asks to change to; `h2c` is never offered.
 pub(crate) fn upgrade_asked(headers: &HeaderMap) -> Option<HeaderValue> {
-    let protocol = headers
-        .get(UPGRADE)
-        .filter(|value| !value.as_bytes().eq_ignore_ascii_case(b"h2c"))?;
+    let protocol =
+        headers.get(UPGRADE).filter(|value| !value.as_bytes().eq_ignore_ascii_case(b"h2c"))?;
     names(headers, "upgrade").then(|| protocol.clone())
 }
 
@@ -108,9 +103,7 @@ fn named(headers: &HeaderMap) -> Vec<HeaderName> {
     let lines = headers.get_all(CONNECTION).into_iter();
     let words = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
     let listed = words.filter_map(|word| HeaderName::from_bytes(word.trim_ascii()).ok());
-    listed
-        .filter(|name| ![HOST, http::header::CONTENT_LENGTH].contains(name))
-        .collect()
+    listed.filter(|name| ![HOST, http::header::CONTENT_LENGTH].contains(name)).collect()
 }
 
 fn names(headers: &HeaderMap, word: &str) -> bool {
@@ -137,10 +130,7 @@ mod tests {
     fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut map = HeaderMap::new();
         for (name, value) in fields {
-            map.append(
-                HeaderName::from_static(name),
-                HeaderValue::from_static(value),
-            );
+            map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         map
     }
@@ -159,10 +149,7 @@ mod tests {
             ("x-kept", "1"),
         ]);
         remove_hop_by_hop(&mut headers);
-        assert_eq!(
-            headers,
-            map(&[("host", "a"), ("content-length", "3"), ("x-kept", "1")])
-        );
+        assert_eq!(headers, map(&[("host", "a"), ("content-length", "3"), ("x-kept", "1")]));
     }
 
     #[test]
@@ -193,14 +180,8 @@ mod tests {
     #[test]
     fn an_upgrade_is_asked_for_by_both_fields() {
         assert_eq!(upgrade_asked(&map(&[("upgrade", "websocket")])), None);
-        assert_eq!(
-            upgrade_asked(&map(&[("upgrade", "h2c"), ("connection", "upgrade")])),
-            None
-        );
-        let asked = map(&[
-            ("upgrade", "websocket"),
-            ("connection", "keep-alive, Upgrade"),
-        ]);
+        assert_eq!(upgrade_asked(&map(&[("upgrade", "h2c"), ("connection", "upgrade")])), None);
+        let asked = map(&[("upgrade", "websocket"), ("connection", "keep-alive, Upgrade")]);
         assert_eq!(upgrade_asked(&asked).unwrap(), "websocket");
     }
 }

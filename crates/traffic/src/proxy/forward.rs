@@ -66,9 +66,7 @@ pub(crate) struct Lease {
 impl Lease {
     /// The answer is complete: the connection may carry another request.
     pub(crate) fn give_back(self) {
-        self.worker
-            .pools
-            .give(&self.upstream, self.sender, self.idle);
+        self.worker.pools.give(&self.upstream, self.sender, self.idle);
     }
 
     /// Whether what goes wrong now is the end of the upstream's drain.
@@ -111,12 +109,10 @@ impl Forwarder for OverHyper<'_> {
             }
         }
         let sender = self.connect(upstream, time).await?;
-        self.ask(upstream, sender, request, upload, time)
-            .await
-            .map_err(|lost| match lost {
-                Lost::Failed(failure) => failure,
-                Lost::Unsent(_) | Lost::Ended => RESET,
-            })
+        self.ask(upstream, sender, request, upload, time).await.map_err(|lost| match lost {
+            Lost::Failed(failure) => failure,
+            Lost::Unsent(_) | Lost::Ended => RESET,
+        })
     }
 }
 
@@ -154,21 +150,11 @@ impl OverHyper<'_> {
         time: &Times,
     ) -> Result<Answer, Lost> {
         let asked = sender.try_send_request(request);
-        let answer = within(asked, upload, time)
-            .await
-            .ok_or(Lost::Failed(LATE))?;
+        let answer = within(asked, upload, time).await.ok_or(Lost::Failed(LATE))?;
         let response =
             answer.map_err(|mut error| lost(error.take_message(), error.error(), upload))?;
         let (worker, upstream) = (Rc::clone(self.0), Arc::clone(upstream));
-        Ok(Answer {
-            response,
-            lease: Lease {
-                worker,
-                upstream,
-                sender,
-                idle: time.idle,
-            },
-        })
+        Ok(Answer { response, lease: Lease { worker, upstream, sender, idle: time.idle } })
     }
 }
 
@@ -208,14 +194,8 @@ async fn within<T>(
 
 /// Whether a request may be sent a second time after the first may have arrived.
 fn is_repeatable(request: &Request<Upload>) -> bool {
-    let safe = [
-        Method::GET,
-        Method::HEAD,
-        Method::OPTIONS,
-        Method::PUT,
-        Method::DELETE,
-        Method::TRACE,
-    ];
+    let safe =
+        [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE, Method::TRACE];
     request.body().is_empty() && safe.contains(request.method())
 }
 

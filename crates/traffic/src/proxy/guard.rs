@@ -149,13 +149,7 @@ impl Guard {
             })
             .collect();
         let shut = AtomicBool::new(false);
-        Self {
-            key: key.to_owned(),
-            rules,
-            began: now,
-            shut,
-            judges: Mutex::new(judges),
-        }
+        Self { key: key.to_owned(), rules, began: now, shut, judges: Mutex::new(judges) }
     }
 
     /// Whether this guard is the one a snapshot asks for.
@@ -242,25 +236,19 @@ impl Witnesses {
     fn insert(&self, bucket: u32) -> bool {
         let index = bucket >> u32::BITS.saturating_sub(SET_BITS);
         let bit = 1_u64 << (index & 63);
-        let word = usize::try_from(index >> 6)
-            .ok()
-            .and_then(|word| self.seen.get(word));
+        let word = usize::try_from(index >> 6).ok().and_then(|word| self.seen.get(word));
         word.is_some_and(|word| word.fetch_or(bit, Ordering::Relaxed) & bit == 0)
     }
 
     fn fail(&self, began: Instant) {
         let before = self.bad.fetch_add(1, Ordering::Relaxed);
         if before.saturating_add(1) == NAMED_FAILURE {
-            self.third_us
-                .store(micros(began.elapsed()), Ordering::Relaxed);
+            self.third_us.store(micros(began.elapsed()), Ordering::Relaxed);
         }
     }
 
     fn read(&self) -> Tally {
-        Tally {
-            bad: self.bad.load(Ordering::Relaxed),
-            total: self.requests.sum(),
-        }
+        Tally { bad: self.bad.load(Ordering::Relaxed), total: self.requests.sum() }
     }
 
     fn forget(&self) {
@@ -304,10 +292,7 @@ impl Witnesses {
 fn since(now: &[Tally; 2], before: &[Tally; 2], side: usize) -> Tally {
     let now = now.get(side).copied().unwrap_or_default();
     let before = before.get(side).copied().unwrap_or_default();
-    Tally {
-        bad: now.bad.wrapping_sub(before.bad),
-        total: now.total.wrapping_sub(before.total),
-    }
+    Tally { bad: now.bad.wrapping_sub(before.bad), total: now.total.wrapping_sub(before.total) }
 }
 
 /// Whole microseconds; the largest number for lengths beyond it.
@@ -322,14 +307,8 @@ mod tests {
 
     use super::*;
 
-    const GOOD: Fate = Fate {
-        failed: false,
-        over: 0,
-    };
-    const FAILED: Fate = Fate {
-        failed: true,
-        over: 2,
-    };
+    const GOOD: Fate = Fate { failed: false, over: 0 };
+    const FAILED: Fate = Fate { failed: true, over: 2 };
 
     fn guard(bad: Bad) -> (Guard, Instant) {
         let spec = TripSpec {
@@ -340,11 +319,7 @@ mod tests {
             restarts: 10,
         };
         let now = Instant::now();
-        let rule = TripRule {
-            gate: "error_rate".to_owned(),
-            bad,
-            spec,
-        };
+        let rule = TripRule { gate: "error_rate".to_owned(), bad, spec };
         (Guard::new("r1/1", &[rule], 2, now), now)
     }
 
@@ -394,10 +369,7 @@ mod tests {
     fn a_slow_answer_is_bad_only_for_a_rule_about_its_limit() {
         let (first, _) = guard(Bad::SlowerThan(0));
         let (second, _) = guard(Bad::SlowerThan(1));
-        let slow = Fate {
-            failed: false,
-            over: 1,
-        };
+        let slow = Fate { failed: false, over: 1 };
         first.witness(0, Side::Canary, 0, slow);
         second.witness(0, Side::Canary, 0, slow);
         assert_eq!(first.rules[0].canary.read(), Tally { bad: 1, total: 1 });

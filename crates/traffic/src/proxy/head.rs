@@ -119,9 +119,7 @@ impl HeadReader {
     pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<(), Refused> {
         let mut rest = bytes;
         while !rest.is_empty() {
-            let refused = Refused {
-                at: bytes.len().saturating_sub(rest.len()),
-            };
+            let refused = Refused { at: bytes.len().saturating_sub(rest.len()) };
             rest = match self.at {
                 At::Opaque => return Ok(()),
                 At::Body(left) => self.skip(rest, left, At::Body, At::Start),
@@ -146,11 +144,7 @@ impl HeadReader {
     fn line_of<'a>(&mut self, bytes: &'a [u8]) -> Option<&'a [u8]> {
         let Some(end) = memchr::memchr(b'\n', bytes) else {
             self.line.extend_from_slice(bytes);
-            let limit = if self.within_body() {
-                CHUNK_LINE_BYTES
-            } else {
-                LINE_BYTES
-            };
+            let limit = if self.within_body() { CHUNK_LINE_BYTES } else { LINE_BYTES };
             return (self.line.len() <= limit).then_some(&[]);
         };
         let (line, rest) = bytes.split_at_checked(end.saturating_add(1))?;
@@ -197,16 +191,12 @@ impl HeadReader {
         }
         let mut parts = line.split(|&byte| byte == b' ');
         let (method, target, version) = (parts.next()?, parts.next()?, parts.next()?);
-        let target_is_plain = target
-            .iter()
-            .all(|&byte| byte > b' ' && byte != 0x7f && byte != b'#');
+        let target_is_plain =
+            target.iter().all(|&byte| byte > b' ' && byte != 0x7f && byte != b'#');
         if parts.next().is_some() || !is_token(method) || target.is_empty() || !target_is_plain {
             return None;
         }
-        self.facts = Facts {
-            connect: method == b"CONNECT",
-            ..Facts::default()
-        };
+        self.facts = Facts { connect: method == b"CONNECT", ..Facts::default() };
         self.facts.http_11 = match version {
             b"HTTP/1.1" => true,
             b"HTTP/1.0" => false,
@@ -262,10 +252,7 @@ impl HeadReader {
     }
 
     fn chunk_size(&mut self, line: &[u8]) -> Option<()> {
-        let digits = line
-            .iter()
-            .take_while(|byte| byte.is_ascii_hexdigit())
-            .count();
+        let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
         let (size, extension) = line.split_at_checked(digits)?;
         let extension_is_plain =
             extension.first().is_none_or(|&byte| byte == b';') && is_plain(extension);
@@ -273,11 +260,7 @@ impl HeadReader {
             return None;
         }
         let size = u64::from_str_radix(std::str::from_utf8(size).ok()?, 16).ok()?;
-        self.at = if size == 0 {
-            At::Trailer
-        } else {
-            At::ChunkData(size)
-        };
+        self.at = if size == 0 { At::Trailer } else { At::ChunkData(size) };
         Some(())
     }
 }
@@ -297,9 +280,7 @@ fn is_token(bytes: &[u8]) -> bool {
 
 /// No control byte but the tab.
 fn is_plain(bytes: &[u8]) -> bool {
-    bytes
-        .iter()
-        .all(|&byte| (byte >= b' ' && byte != 0x7f) || byte == b'\t')
+    bytes.iter().all(|&byte| (byte >= b' ' && byte != 0x7f) || byte == b'\t')
 }
 
 fn is_host(value: &[u8]) -> bool {
@@ -310,16 +291,12 @@ fn is_host(value: &[u8]) -> bool {
 /// A plain decimal number of at most 18 digits.
 fn length(value: &[u8]) -> Option<u64> {
     let plain = (1..=18).contains(&value.len()) && value.iter().all(u8::is_ascii_digit);
-    plain
-        .then(|| std::str::from_utf8(value).ok()?.parse().ok())
-        .flatten()
+    plain.then(|| std::str::from_utf8(value).ok()?.parse().ok()).flatten()
 }
 
 /// Whether a comma-separated list names `word`.
 fn lists(value: &[u8], word: &[u8]) -> bool {
-    value
-        .split(|&byte| byte == b',')
-        .any(|part| part.trim_ascii().eq_ignore_ascii_case(word))
+    value.split(|&byte| byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]
@@ -332,10 +309,7 @@ mod tests {
         for cut in 0..=bytes.len() {
             let mut reader = HeadReader::new();
             let (first, second) = bytes.as_bytes().split_at(cut);
-            let both = reader
-                .read(first)
-                .and_then(|()| reader.read(second))
-                .is_ok();
+            let both = reader.read(first).and_then(|()| reader.read(second)).is_ok();
             assert_eq!(both, whole, "cut at {cut} of {bytes:?}");
         }
         whole

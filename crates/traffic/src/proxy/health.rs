@@ -22,12 +22,7 @@ struct Streak {
 
 /// Asks `upstream` over and over and sets its health; never ends by itself.
 pub(crate) async fn watch(upstream: Arc<Upstream>, check: HealthCheck) {
-    let mut ticks = interval(
-        check
-            .every
-            .to_std()
-            .max(std::time::Duration::from_millis(1)),
-    );
+    let mut ticks = interval(check.every.to_std().max(std::time::Duration::from_millis(1)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut streak = Streak::default();
     loop {
@@ -59,11 +54,8 @@ async fn ask(address: &str, path: &str) -> Result<bool, Box<dyn std::error::Erro
 
 impl Streak {
     fn after(&mut self, good: bool, before: Health, check: &HealthCheck) -> Health {
-        (self.good, self.bad) = if good {
-            (self.good.saturating_add(1), 0)
-        } else {
-            (0, self.bad.saturating_add(1))
-        };
+        (self.good, self.bad) =
+            if good { (self.good.saturating_add(1), 0) } else { (0, self.bad.saturating_add(1)) };
         if self.good >= check.healthy_after {
             Health::Healthy
         } else if self.bad >= check.unhealthy_after {

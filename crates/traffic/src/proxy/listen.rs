@@ -62,18 +62,9 @@ struct Turn {
 impl Door {
     /// Open, with `slot` behind it.
     pub(crate) fn new(bound: SocketAddr, slot: Arc<Slot>) -> Self {
-        let turn = Turn {
-            count: 0,
-            closed: false,
-            cut_at: Instant::now(),
-        };
+        let turn = Turn { count: 0, closed: false, cut_at: Instant::now() };
         let turn = watch::Sender::new(turn);
-        Self {
-            bound,
-            slot: ArcSwap::new(slot),
-            turn,
-            open: AtomicUsize::new(0),
-        }
+        Self { bound, slot: ArcSwap::new(slot), turn, open: AtomicUsize::new(0) }
     }
 
     /// Lets the connections go that are open now; `closed` accepts no more.
@@ -151,30 +142,26 @@ pub(crate) fn start(
     orders: mpsc::UnboundedReceiver<Order>,
 ) -> io::Result<()> {
     let (ready, started) = std::sync::mpsc::sync_channel(1);
-    std::thread::Builder::new()
-        .name(format!("proxy-{index}"))
-        .spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build_local(tokio::runtime::LocalOptions::default());
-            match runtime {
-                Ok(runtime) => {
-                    let _ = ready.send(Ok(()));
-                    let worker = Worker {
-                        index,
-                        pools: Pools::default(),
-                        keys: KeySource::new(),
-                        log,
-                        turn: Cell::new(index),
-                    };
-                    runtime.block_on(follow(Rc::new(worker), orders));
-                }
-                Err(error) => drop(ready.send(Err(error))),
+    std::thread::Builder::new().name(format!("proxy-{index}")).spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build_local(tokio::runtime::LocalOptions::default());
+        match runtime {
+            Ok(runtime) => {
+                let _ = ready.send(Ok(()));
+                let worker = Worker {
+                    index,
+                    pools: Pools::default(),
+                    keys: KeySource::new(),
+                    log,
+                    turn: Cell::new(index),
+                };
+                runtime.block_on(follow(Rc::new(worker), orders));
             }
-        })?;
-    started
-        .recv()
-        .unwrap_or_else(|_| Err(io::Error::other("the thread ended at once")))
+            Err(error) => drop(ready.send(Err(error))),
+        }
+    })?;
+    started.recv().unwrap_or_else(|_| Err(io::Error::other("the thread ended at once")))
 }
 
 async fn follow(worker: Rc<Worker>, mut orders: mpsc::UnboundedReceiver<Order>) {
@@ -232,19 +219,11 @@ async fn serve(worker: Rc<Worker>, door: Arc<Door>, stream: TcpStream, peer: Soc
     tune(&stream);
     let line = Arc::new(Line::default());
     let wire = Wire::new(stream, Arc::clone(&line), time.head, time.idle);
-    let client = Rc::new(Client {
-        worker,
-        door: Arc::clone(&door),
-        slot,
-        origin: Origin::new(peer),
-        line,
-    });
+    let client =
+        Rc::new(Client { worker, door: Arc::clone(&door), slot, origin: Origin::new(peer), line });
     let service = service_fn(move |request| answer(Rc::clone(&client), request));
-    let mut connection = pin!(
-        builder()
-            .serve_connection(TokioIo::new(wire), service)
-            .with_upgrades()
-    );
+    let mut connection =
+        pin!(builder().serve_connection(TokioIo::new(wire), service).with_upgrades());
     if let Some(cut_at) = until_turned(connection.as_mut(), &mut turns).await {
         connection.as_mut().graceful_shutdown();
         let _ = timeout_at(cut_at, connection).await;
@@ -288,9 +267,8 @@ fn builder() -> http1::Builder {
 /// Small pieces go out at once; a peer that vanished is noticed.
 pub(crate) fn tune(stream: &TcpStream) {
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
-    let tuned = stream
-        .set_nodelay(true)
-        .and_then(|()| SockRef::from(stream).set_tcp_keepalive(&keepalive));
+    let tuned =
+        stream.set_nodelay(true).and_then(|()| SockRef::from(stream).set_tcp_keepalive(&keepalive));
     if let Err(error) = tuned {
         tracing::debug!(%error, "connection cannot be tuned");
     }
@@ -317,11 +295,7 @@ pub(crate) fn bind(
 }
 
 fn socket(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shared)?;
     socket.set_nonblocking(true)?;

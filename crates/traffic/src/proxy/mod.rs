@@ -131,10 +131,7 @@ impl Proxy {
     /// has no canary or it was shut out already.
     pub fn shut(&self, service: &str) -> bool {
         let control = self.shared.control();
-        let state = control
-            .slots()
-            .get(service)
-            .map(|slot| slot.state.load_full());
+        let state = control.slots().get(service).map(|slot| slot.state.load_full());
         state
             .and_then(|state| state.canary.as_ref().map(|canary| canary.guard.shut()))
             .unwrap_or(false)
@@ -171,11 +168,7 @@ impl Shared {
 
     fn in_flight(&self) -> u64 {
         let books = self.books.all();
-        books
-            .values()
-            .flatten()
-            .map(|(_, ledger)| ledger.in_flight())
-            .fold(0, u64::saturating_add)
+        books.values().flatten().map(|(_, ledger)| ledger.in_flight()).fold(0, u64::saturating_add)
     }
 
     fn counters(&self) -> Counters {
@@ -186,12 +179,9 @@ impl Shared {
         }
         let services = books.into_iter().map(|(service, releases)| {
             let slot = control.slots().get(&service);
-            let limits = slot
-                .map(|slot| slot.state.load().limits_us.clone())
-                .unwrap_or_default();
-            let releases = releases
-                .into_iter()
-                .map(|(release, ledger)| (release, ledger.read(&limits)));
+            let limits = slot.map(|slot| slot.state.load().limits_us.clone()).unwrap_or_default();
+            let releases =
+                releases.into_iter().map(|(release, ledger)| (release, ledger.read(&limits)));
             let counters = ServiceCounters {
                 releases: releases.collect(),
                 unserved: slot.map_or(0, |slot| slot.unserved.load(Ordering::Relaxed)),
@@ -200,11 +190,7 @@ impl Shared {
             (service, counters)
         });
         let log_lines_dropped = self.log.as_ref().map_or(0, Log::dropped);
-        Counters {
-            instance: self.instance,
-            services: services.collect(),
-            log_lines_dropped,
-        }
+        Counters { instance: self.instance, services: services.collect(), log_lines_dropped }
     }
 
     fn observed(&self) -> Observed {
@@ -231,10 +217,6 @@ impl Shared {
                 }
             }
         }
-        Observed {
-            instance: self.instance,
-            generation: control.generation(),
-            services,
-        }
+        Observed { instance: self.instance, generation: control.generation(), services }
     }
 }

@@ -87,9 +87,7 @@ impl ObservedService {
 
 fn withheld(canary: &Canary) -> Option<Withheld> {
     if canary.guard.is_shut() {
-        Some(Withheld::Tripped {
-            guard_key: canary.guard.key().to_owned(),
-        })
+        Some(Withheld::Tripped { guard_key: canary.guard.key().to_owned() })
     } else {
         (canary.weight > Weight::ZERO && !canary.track.is_healthy())
             .then_some(Withheld::NoHealthyUpstream)

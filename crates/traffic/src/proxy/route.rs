@@ -72,36 +72,25 @@ pub(crate) struct Canary {
 impl Track {
     /// Whether any upstream answers its checks well.
     pub(crate) fn is_healthy(&self) -> bool {
-        self.upstreams
-            .iter()
-            .any(|upstream| upstream.health() == Health::Healthy)
+        self.upstreams.iter().any(|upstream| upstream.health() == Health::Healthy)
     }
 
     /// The upstream for the `turn`th request: one healthy after the other; when none is,
     /// any, since an attempt is better than a certain failure.
     pub(crate) fn pick(&self, turn: usize) -> Option<&Arc<Upstream>> {
-        let healthy = || {
-            self.upstreams
-                .iter()
-                .filter(|upstream| upstream.health() == Health::Healthy)
-        };
-        if let Some(chosen) = turn
-            .checked_rem(healthy().count())
-            .and_then(|n| healthy().nth(n))
-        {
+        let healthy =
+            || self.upstreams.iter().filter(|upstream| upstream.health() == Health::Healthy);
+        if let Some(chosen) = turn.checked_rem(healthy().count()).and_then(|n| healthy().nth(n)) {
             return Some(chosen);
         }
-        turn.checked_rem(self.upstreams.len())
-            .and_then(|n| self.upstreams.get(n))
+        turn.checked_rem(self.upstreams.len()).and_then(|n| self.upstreams.get(n))
     }
 }
 
 impl ServiceState {
     /// Every track that serves or may serve.
     pub(crate) fn tracks(&self) -> impl Iterator<Item = &Arc<Track>> {
-        self.stable
-            .iter()
-            .chain(self.canary.iter().map(|canary| &canary.track))
+        self.stable.iter().chain(self.canary.iter().map(|canary| &canary.track))
     }
 
     /// Every upstream of every track.
@@ -111,14 +100,7 @@ impl ServiceState {
 
     /// No release serves and none is to.
     pub(crate) const fn closed(drain: Duration, time: Times) -> Self {
-        Self {
-            stable: None,
-            canary: None,
-            tie: Tie::Address,
-            time,
-            drain,
-            limits_us: Vec::new(),
-        }
+        Self { stable: None, canary: None, tie: Tie::Address, time, drain, limits_us: Vec::new() }
     }
 }
 
@@ -142,10 +124,7 @@ pub(crate) fn fault(snapshot: &Snapshot) -> Option<(String, String)> {
         let fault = if !names.insert(&route.service) {
             Some("is named twice".to_owned())
         } else if !addresses.insert(&route.listen) {
-            Some(format!(
-                "listens on {}, where another service does",
-                route.listen
-            ))
+            Some(format!("listens on {}, where another service does", route.listen))
         } else {
             service_fault(route)
         };
@@ -154,10 +133,7 @@ pub(crate) fn fault(snapshot: &Snapshot) -> Option<(String, String)> {
 }
 
 fn service_fault(route: &ServiceRoute) -> Option<String> {
-    let tracks = route
-        .stable
-        .iter()
-        .chain(route.canary.as_ref().map(|canary| &canary.track));
+    let tracks = route.stable.iter().chain(route.canary.as_ref().map(|canary| &canary.track));
     let limits = &route.latency_limits_us;
     if !limits.is_sorted_by(|a, b| a < b) {
         return Some(format!("latency limits {limits:?} are not ascending"));
@@ -165,10 +141,7 @@ fn service_fault(route: &ServiceRoute) -> Option<String> {
     if !route.health.path.starts_with('/')
         || http::uri::PathAndQuery::try_from(&*route.health.path).is_err()
     {
-        return Some(format!(
-            "health path {:?} is no path that starts with /",
-            route.health.path
-        ));
+        return Some(format!("health path {:?} is no path that starts with /", route.health.path));
     }
     if route.health.healthy_after == 0 || route.health.unhealthy_after == 0 {
         return Some("healthy_after and unhealthy_after start at 1".to_owned());
@@ -179,28 +152,16 @@ fn service_fault(route: &ServiceRoute) -> Option<String> {
         Bad::SlowerThan(_) | Bad::Failed => None,
     });
     if let Some((gate, limit)) = beyond.into_iter().next() {
-        return Some(format!(
-            "gate {gate:?} names latency limit {limit} of {}",
-            limits.len()
-        ));
+        return Some(format!("gate {gate:?} names latency limit {limit} of {}", limits.len()));
     }
-    tracks
-        .into_iter()
-        .find_map(track_fault)
-        .or_else(|| Tie::new(&route.sticky).err())
+    tracks.into_iter().find_map(track_fault).or_else(|| Tie::new(&route.sticky).err())
 }
 
 fn track_fault(track: &TrackRoute) -> Option<String> {
     let malformed = track.upstreams.iter().find(|address| {
-        let port = address
-            .rsplit_once(':')
-            .filter(|(host, _)| !host.is_empty())
-            .map(|(_, port)| port);
-        port.and_then(|port| port.parse::<u16>().ok())
-            .is_none_or(|port| port == 0)
+        let port =
+            address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
+        port.and_then(|port| port.parse::<u16>().ok()).is_none_or(|port| port == 0)
     })?;
-    Some(format!(
-        "upstream {malformed:?} of release {:?} is no host:port",
-        track.release
-    ))
+    Some(format!("upstream {malformed:?} of release {:?} is no host:port", track.release))
 }

@@ -22,32 +22,21 @@ pub(crate) struct Seat {
 /// The canary's share goes to stable while the canary is shut out or has no healthy upstream.
 /// Stable's share never goes to the canary.
 pub(crate) fn choose(state: &ServiceState, key: &str) -> Option<Seat> {
-    let share = state
-        .canary
-        .as_ref()
-        .filter(|canary| canary.weight_in_force() > Weight::ZERO);
+    let share = state.canary.as_ref().filter(|canary| canary.weight_in_force() > Weight::ZERO);
     let Some(canary) = share else {
         return stable(state, None);
     };
     let bucket = bucket(&canary.salt, key);
     let witness = Some((Arc::clone(&canary.guard), bucket));
     if meets_canary(bucket, canary.weight) {
-        return Some(Seat {
-            track: Arc::clone(&canary.track),
-            side: Side::Canary,
-            witness,
-        });
+        return Some(Seat { track: Arc::clone(&canary.track), side: Side::Canary, witness });
     }
     stable(state, witness)
 }
 
 fn stable(state: &ServiceState, witness: Option<(Arc<Guard>, u32)>) -> Option<Seat> {
     let track = Arc::clone(state.stable.as_ref()?);
-    Some(Seat {
-        track,
-        side: Side::Stable,
-        witness,
-    })
+    Some(Seat { track, side: Side::Stable, witness })
 }
 
 impl Canary {

@@ -55,9 +55,8 @@ impl Tie {
                 cookie(headers, name).map_or_else(|| Key::Fresh(source.draw()), Key::Known)
             }
             Self::Header(name) => {
-                let value = headers
-                    .get(name)
-                    .and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
+                let value =
+                    headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
                 Key::Known(value.filter(|value| !value.is_empty()).unwrap_or(address))
             }
             Self::Address => Key::Known(address),
@@ -102,20 +101,14 @@ pub(crate) struct KeySource {
 impl KeySource {
     /// Seeded anew.
     pub(crate) fn new() -> Self {
-        Self {
-            seeds: [RandomState::new(), RandomState::new()],
-            drawn: Cell::new(0),
-        }
+        Self { seeds: [RandomState::new(), RandomState::new()], drawn: Cell::new(0) }
     }
 
     fn draw(&self) -> FreshKey {
         let count = self.drawn.get().wrapping_add(1);
         self.drawn.set(count);
         let mut digits = [0; 32];
-        let bits = self
-            .seeds
-            .iter()
-            .flat_map(|seed| seed.hash_one(count).to_be_bytes());
+        let bits = self.seeds.iter().flat_map(|seed| seed.hash_one(count).to_be_bytes());
         for (pair, byte) in digits.chunks_exact_mut(2).zip(bits) {
             pair.copy_from_slice(&[hex(byte >> 4), hex(byte & 15)]);
         }
@@ -124,11 +117,7 @@ impl KeySource {
 }
 
 const fn hex(digit: u8) -> u8 {
-    if digit < 10 {
-        b'0'.wrapping_add(digit)
-    } else {
-        b'a'.wrapping_sub(10).wrapping_add(digit)
-    }
+    if digit < 10 { b'0'.wrapping_add(digit) } else { b'a'.wrapping_sub(10).wrapping_add(digit) }
 }
 
 fn is_cookie_name(name: &str) -> bool {
@@ -142,10 +131,7 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         .into_iter()
         .flat_map(|line| line.as_bytes().split(|&byte| byte == b';'));
     let values = pairs.filter_map(|pair| {
-        let value = pair
-            .trim_ascii()
-            .strip_prefix(name.as_bytes())?
-            .strip_prefix(b"=")?;
+        let value = pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
         std::str::from_utf8(value).ok()
     });
     values.into_iter().find(|value| !value.is_empty())
@@ -177,19 +163,13 @@ mod tests {
     fn a_user_without_the_cookie_gets_a_key_of_their_own() {
         let tie = Tie::new(&Sticky::Cookie("sluice".to_owned())).unwrap();
         let (source, none) = (KeySource::new(), HeaderMap::new());
-        let (first, second) = (
-            tie.key(&none, "1.2.3.4", &source),
-            tie.key(&none, "1.2.3.4", &source),
-        );
+        let (first, second) =
+            (tie.key(&none, "1.2.3.4", &source), tie.key(&none, "1.2.3.4", &source));
         assert_ne!(first, second);
-        let Key::Fresh(key) = first else {
-            panic!("fresh")
-        };
+        let Key::Fresh(key) = first else { panic!("fresh") };
         let cookie = tie.set_cookie(&key).unwrap();
-        let expected = format!(
-            "sluice={}; Path=/; Max-Age=2592000; SameSite=Lax; HttpOnly",
-            first.as_str()
-        );
+        let expected =
+            format!("sluice={}; Path=/; Max-Age=2592000; SameSite=Lax; HttpOnly", first.as_str());
         assert_eq!(cookie, expected.as_str());
         assert_eq!(first.as_str().len(), 32);
     }

@@ -133,21 +133,13 @@ impl Pools {
 
     /// Remembers a task that serves this upstream.
     pub(crate) fn live(&self, upstream: &Upstream, task: AbortHandle) {
-        self.0
-            .borrow_mut()
-            .entry(upstream.id)
-            .or_default()
-            .live
-            .push(task);
+        self.0.borrow_mut().entry(upstream.id).or_default().live.push(task);
     }
 
     /// Closes the idle connections.
     pub(crate) fn forget_idle(&self, upstream: &Upstream) {
-        let idle = self
-            .0
-            .borrow_mut()
-            .get_mut(&upstream.id)
-            .map(|pool| std::mem::take(&mut pool.idle));
+        let idle =
+            self.0.borrow_mut().get_mut(&upstream.id).map(|pool| std::mem::take(&mut pool.idle));
         drop(idle);
     }
 
@@ -164,8 +156,7 @@ impl Pools {
         let now = Instant::now();
         self.0.borrow_mut().retain(|_, pool| {
             pool.live.retain(|task| !task.is_finished());
-            pool.idle
-                .retain(|(sender, until)| !sender.is_closed() && now < *until);
+            pool.idle.retain(|(sender, until)| !sender.is_closed() && now < *until);
             !(pool.idle.is_empty() && pool.live.is_empty())
         });
     }

@@ -78,21 +78,9 @@ impl Visit {
             shard.answer(status, us);
             cause.inspect(|&cause| shard.fail(cause));
         }
-        let over = self
-            .track
-            .limits
-            .iter()
-            .take_while(|limit| us > limit.us)
-            .count();
-        let fate = Fate {
-            failed: cause.is_some(),
-            over,
-        };
-        let slower = if fate.failed {
-            self.track.limits.len()
-        } else {
-            over
-        };
+        let over = self.track.limits.iter().take_while(|limit| us > limit.us).count();
+        let fate = Fate { failed: cause.is_some(), over };
+        let slower = if fate.failed { self.track.limits.len() } else { over };
         self.count_slower(0, slower);
         if let Some((guard, bucket)) = &self.witness {
             guard.witness(self.worker.index, self.side, *bucket, fate);
@@ -113,10 +101,7 @@ impl Visit {
             return;
         }
         self.shard().inspect(|shard| shard.fail(cause));
-        let now = Fate {
-            failed: true,
-            over: before.over,
-        };
+        let now = Fate { failed: true, over: before.over };
         self.count_slower(before.over, self.track.limits.len());
         if let Some((guard, bucket)) = &self.witness {
             guard.witness_late(self.side, *bucket, before, now);
@@ -146,8 +131,7 @@ impl Visit {
 
     /// The last byte is out.
     pub(crate) fn complete(&self) {
-        self.shard()
-            .inspect(|shard| shard.complete(micros(self.started.elapsed())));
+        self.shard().inspect(|shard| shard.complete(micros(self.started.elapsed())));
     }
 }
 

@@ -14,9 +14,7 @@ use super::route::{Canary, Slot};
 
 /// The runtime of the watch thread.
 pub(crate) fn runtime() -> io::Result<Runtime> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 /// Starts the thread. It ends when the proxy is gone.
@@ -34,10 +32,7 @@ pub(crate) fn start(runtime: Runtime, shared: Weak<Shared>) -> io::Result<()> {
             }
         });
     };
-    std::thread::Builder::new()
-        .name("proxy-watch".to_owned())
-        .spawn(run)
-        .map(drop)
+    std::thread::Builder::new().name("proxy-watch".to_owned()).spawn(run).map(drop)
 }
 
 /// One look at every canary that has a share.

@@ -107,11 +107,9 @@ impl Wire {
     fn wait_to_read(&mut self) {
         let now = Instant::now();
         if self.reader.within_head() || self.reader.heads() == 0 {
-            self.head_by
-                .get_or_insert_with(|| later(now, self.head_within));
+            self.head_by.get_or_insert_with(|| later(now, self.head_within));
         } else if self.reader.within_body() || !self.is_answering() {
-            self.read_by
-                .get_or_insert_with(|| later(now, self.idle_within));
+            self.read_by.get_or_insert_with(|| later(now, self.idle_within));
         }
     }
 
@@ -127,10 +125,7 @@ impl Wire {
         }
         while timer.as_mut().poll(cx).is_ready() {
             if Instant::now() >= by {
-                return Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    "the client was too slow",
-                ));
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "the client was too slow"));
             }
             timer.as_mut().reset(by);
         }
@@ -196,10 +191,7 @@ impl Wire {
             }
             let mut buf = ReadBuf::new(&mut scrap);
             let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf));
-            let left = self
-                .lingering
-                .unwrap_or_default()
-                .saturating_sub(buf.filled().len());
+            let left = self.lingering.unwrap_or_default().saturating_sub(buf.filled().len());
             self.lingering = Some(left);
             if read.is_err() || buf.filled().is_empty() || left == 0 {
                 return Poll::Ready(());

@@ -67,10 +67,7 @@ async fn a_canary_that_fails_everything_at_one_percent_is_shut_out_within_20_req
     }
     let report = trips.recv().await.unwrap();
     let after = counted(&proxy, "v1").counts.requests + 20_000;
-    until("load goes on", || {
-        counted(&proxy, "v1").counts.requests >= after
-    })
-    .await;
+    until("load goes on", || counted(&proxy, "v1").counts.requests >= after).await;
     stop.store(true, Ordering::Relaxed);
     let mut failed = 0;
     for task in tasks {
@@ -85,19 +82,9 @@ async fn a_canary_that_fails_everything_at_one_percent_is_shut_out_within_20_req
         report.third_failure_to_shut_us.unwrap()
     );
     assert_eq!(failed, v2.requests());
-    assert!(
-        v2.requests() <= 20,
-        "{} requests reached the canary",
-        v2.requests()
-    );
-    assert_eq!(
-        (report.service.as_str(), report.release.as_str()),
-        ("shop", "v2")
-    );
-    assert_eq!(
-        (report.gate.as_str(), report.guard_key.as_str()),
-        ("error_rate", "rollout-1/1")
-    );
+    assert!(v2.requests() <= 20, "{} requests reached the canary", v2.requests());
+    assert_eq!((report.service.as_str(), report.release.as_str()), ("shop", "v2"));
+    assert_eq!((report.gate.as_str(), report.guard_key.as_str()), ("error_rate", "rollout-1/1"));
     assert_eq!(report.numbers.canary.bad, report.numbers.canary.total);
     assert!(report.numbers.absolute >= report.ln_threshold);
     assert!(report.numbers.relative.unwrap() >= report.ln_threshold);
@@ -117,23 +104,11 @@ async fn a_shut_gate_opens_only_for_another_stretch_or_after_weight_zero() {
     assert!(!proxy.shut("shop") && !proxy.shut("nobody"));
     assert_eq!(http.get("u").await.text(), "v1");
     let seen = observed(&proxy, "shop");
-    assert_eq!(
-        seen.withheld,
-        Some(Withheld::Tripped {
-            guard_key: "rollout-1/1".to_owned()
-        })
-    );
-    assert_eq!(
-        (seen.weight_asked, seen.weight_in_force),
-        (Weight::FULL, Weight::ZERO)
-    );
+    assert_eq!(seen.withheld, Some(Withheld::Tripped { guard_key: "rollout-1/1".to_owned() }));
+    assert_eq!((seen.weight_asked, seen.weight_in_force), (Weight::FULL, Weight::ZERO));
 
     proxy.apply(snapshot(2, [service.clone()])).unwrap();
-    assert_eq!(
-        http.get("u").await.text(),
-        "v1",
-        "the same stretch stays shut"
-    );
+    assert_eq!(http.get("u").await.text(), "v1", "the same stretch stays shut");
     service.canary.as_mut().unwrap().guard_key = "rollout-1/2".to_owned();
     proxy.apply(snapshot(3, [service.clone()])).unwrap();
     assert_eq!(http.get("u").await.text(), "v2", "another stretch is open");
@@ -143,11 +118,7 @@ async fn a_shut_gate_opens_only_for_another_stretch_or_after_weight_zero() {
     proxy.apply(snapshot(4, [service.clone()])).unwrap();
     service.canary.as_mut().unwrap().weight = Weight::FULL;
     proxy.apply(snapshot(5, [service])).unwrap();
-    assert_eq!(
-        http.get("u").await.text(),
-        "v2",
-        "weight zero ended the trip"
-    );
+    assert_eq!(http.get("u").await.text(), "v2", "weight zero ended the trip");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -166,8 +137,5 @@ async fn one_user_in_a_retry_loop_does_not_shut_the_gate() {
     for user in 0..100 {
         http.get(&format!("u{user}")).await;
     }
-    until("many users shut it", || {
-        observed(&proxy, "shop").withheld.is_some()
-    })
-    .await;
+    until("many users shut it", || observed(&proxy, "shop").withheld.is_some()).await;
 }

@@ -23,42 +23,21 @@ async fn ambiguous_heads_are_refused_with_400_and_never_reach_a_release() {
             "two lengths",
             "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nab",
         ),
-        (
-            "a list of lengths",
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2, 2\r\n\r\nab",
-        ),
-        (
-            "a signed length",
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +2\r\n\r\nab",
-        ),
+        ("a list of lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2, 2\r\n\r\nab"),
+        ("a signed length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +2\r\n\r\nab"),
         ("a bare LF", "GET / HTTP/1.1\r\nHost: a\nX: 1\r\n\r\n"),
         ("a bare LF at the end", "GET / HTTP/1.1\r\nHost: a\r\n\n"),
-        (
-            "a bare CR",
-            "GET / HTTP/1.1\r\nHost: a\r\nX: 1\rY: 2\r\n\r\n",
-        ),
-        (
-            "a folded line",
-            "GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n 2\r\n\r\n",
-        ),
-        (
-            "a blank before the colon",
-            "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
-        ),
+        ("a bare CR", "GET / HTTP/1.1\r\nHost: a\r\nX: 1\rY: 2\r\n\r\n"),
+        ("a folded line", "GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n 2\r\n\r\n"),
+        ("a blank before the colon", "GET / HTTP/1.1\r\nHost : a\r\n\r\n"),
         ("no host", "GET / HTTP/1.1\r\nX: 1\r\n\r\n"),
         ("two hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"),
         (
             "another coding",
             "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
         ),
-        (
-            "a coding in 1.0",
-            "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        ),
-        (
-            "a target without a slash",
-            "GET x HTTP/1.1\r\nHost: a\r\n\r\n",
-        ),
+        ("a coding in 1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        ("a target without a slash", "GET x HTTP/1.1\r\nHost: a\r\n\r\n"),
         ("a star for GET", "GET * HTTP/1.1\r\nHost: a\r\n\r\n"),
         ("HTTP/0.9", "GET /\r\n\r\n"),
         ("HTTP/2 in clear text", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
@@ -96,29 +75,18 @@ async fn broken_chunks_are_the_clients_fault() {
     })
     .await;
     let (proxy, address) = proxy(shop(v1.address)).await;
-    for chunks in [
-        "3\nabc\r\n0\r\n\r\n",
-        "3\r\nabcd\r\n0\r\n\r\n",
-        "-1\r\nabc\r\n",
-        "3 \r\nabc\r\n0\r\n\r\n",
-    ] {
+    for chunks in
+        ["3\nabc\r\n0\r\n\r\n", "3\r\nabcd\r\n0\r\n\r\n", "-1\r\nabc\r\n", "3 \r\nabc\r\n0\r\n\r\n"]
+    {
         let request =
             format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}");
         let answer = raw(address, request.as_bytes(), false).await;
-        assert!(
-            answer.starts_with("HTTP/1.1 400 "),
-            "{chunks:?}: {answer:?}"
-        );
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{chunks:?}: {answer:?}");
     }
-    crate::kit::until("all are over", || {
-        crate::kit::observed(&proxy, "shop").in_flight.is_empty()
-    })
-    .await;
+    crate::kit::until("all are over", || crate::kit::observed(&proxy, "shop").in_flight.is_empty())
+        .await;
     let counts = counted(&proxy, "v1").counts;
-    assert_eq!(
-        (counts.requests, counts.failures, counts.client_gone),
-        (0, 0, 4)
-    );
+    assert_eq!((counts.requests, counts.failures, counts.client_gone), (0, 0, 4));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -126,22 +94,10 @@ async fn connect_and_star_targets_are_answered() {
     let v1 = Backend::named("v1").await;
     let (_proxy, address) = proxy(shop(v1.address)).await;
     for (request, expected) in [
-        (
-            "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n",
-            "HTTP/1.1 501 ",
-        ),
-        (
-            "OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
-            "HTTP/1.1 200 ",
-        ),
-        (
-            "GET http://b/path HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
-            "HTTP/1.1 200 ",
-        ),
-        (
-            "GET http://b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
-            "HTTP/1.1 200 ",
-        ),
+        ("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", "HTTP/1.1 501 "),
+        ("OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "HTTP/1.1 200 "),
+        ("GET http://b/path HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "HTTP/1.1 200 "),
+        ("GET http://b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "HTTP/1.1 200 "),
         ("GET / HTTP/1.0\r\n\r\n", "HTTP/1.0 200 "),
     ] {
         let answer = raw(address, request.as_bytes(), false).await;
@@ -163,11 +119,7 @@ async fn heads_beyond_the_limits_are_refused_with_431() {
         (format!("X: {}\r\n", "x".repeat(64 * 1024)), "HTTP/1.1 431 "),
     ] {
         let answer = raw(address, request(&fields).as_bytes(), false).await;
-        assert!(
-            answer.starts_with(expected),
-            "{} bytes: {answer:?}",
-            fields.len()
-        );
+        assert!(answer.starts_with(expected), "{} bytes: {answer:?}", fields.len());
     }
 }
 
@@ -192,17 +144,9 @@ async fn fields_of_the_connection_are_removed_both_ways_and_the_origin_is_set() 
     let (_proxy, address) = proxy(shop(v1.address)).await;
     let request = "GET /a HTTP/1.1\r\nHost: shop.example\r\nConnection: close, X-Secret\r\nX-Secret: 1\r\n\
                    Proxy-Connection: keep-alive\r\nX-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nX-Kept: 1\r\n\r\n";
-    let answer = raw(address, request.as_bytes(), false)
-        .await
-        .to_ascii_lowercase();
-    assert!(
-        !answer.contains("x-private") && !answer.contains("keep-alive"),
-        "{answer}"
-    );
-    for kept in [
-        "server: theirs\r\n",
-        "date: thu, 01 jan 1970 00:00:00 gmt\r\n",
-    ] {
+    let answer = raw(address, request.as_bytes(), false).await.to_ascii_lowercase();
+    assert!(!answer.contains("x-private") && !answer.contains("keep-alive"), "{answer}");
+    for kept in ["server: theirs\r\n", "date: thu, 01 jan 1970 00:00:00 gmt\r\n"] {
         assert!(answer.contains(kept), "{answer}");
     }
     let seen = seen.lock().unwrap();

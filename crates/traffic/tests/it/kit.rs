@@ -29,9 +29,7 @@ pub(crate) type Body = BoxBody<Bytes, std::io::Error>;
 
 /// A body of these bytes.
 pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into())
-        .map_err(|never| match never {})
-        .boxed()
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed()
 }
 
 pub(crate) fn status(status: u16) -> Response<Body> {
@@ -123,12 +121,7 @@ impl Backend {
                 });
             }
         });
-        Self {
-            address,
-            requests,
-            connections,
-            task,
-        }
+        Self { address, requests, connections, task }
     }
 
     pub(crate) fn requests(&self) -> u64 {
@@ -163,10 +156,7 @@ pub(crate) fn shop(stable: SocketAddr) -> ServiceRoute {
 }
 
 pub(crate) fn track(release: &str, address: SocketAddr) -> TrackRoute {
-    TrackRoute {
-        release: release.to_owned(),
-        upstreams: vec![address.to_string()],
-    }
+    TrackRoute { release: release.to_owned(), upstreams: vec![address.to_string()] }
 }
 
 /// The release `v2` with this share, unguarded.
@@ -196,19 +186,12 @@ pub(crate) fn rule() -> TripRule {
 }
 
 pub(crate) fn snapshot(seq: u64, services: impl Into<Vec<ServiceRoute>>) -> Snapshot {
-    Snapshot {
-        generation: Generation { epoch: 1, seq },
-        services: services.into(),
-    }
+    Snapshot { generation: Generation { epoch: 1, seq }, services: services.into() }
 }
 
 /// A proxy that serves this, all of whose upstreams have been asked.
 pub(crate) async fn proxy(service: ServiceRoute) -> (Proxy, SocketAddr) {
-    let proxy = Proxy::start(ProxySettings {
-        threads: 2,
-        ..ProxySettings::default()
-    })
-    .unwrap();
+    let proxy = Proxy::start(ProxySettings { threads: 2, ..ProxySettings::default() }).unwrap();
     let name = service.service.clone();
     proxy.apply(snapshot(1, [service])).unwrap();
     until("every upstream was asked", || {
@@ -223,19 +206,12 @@ pub(crate) async fn proxy(service: ServiceRoute) -> (Proxy, SocketAddr) {
 }
 
 pub(crate) fn observed(proxy: &Proxy, service: &str) -> ObservedService {
-    proxy
-        .observed()
-        .services
-        .remove(service)
-        .unwrap_or_default()
+    proxy.observed().services.remove(service).unwrap_or_default()
 }
 
 pub(crate) fn counted(proxy: &Proxy, release: &str) -> ReleaseCounters {
     let Counters { mut services, .. } = proxy.counters();
-    services
-        .remove("shop")
-        .and_then(|mut shop| shop.releases.remove(release))
-        .unwrap_or_default()
+    services.remove("shop").and_then(|mut shop| shop.releases.remove(release)).unwrap_or_default()
 }
 
 /// Waits until something is so; after 30 s it never will be.
@@ -273,9 +249,8 @@ impl Http {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-            .await
-            .unwrap();
+        let (sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         Self { sender, address }
     }
@@ -286,10 +261,7 @@ impl Http {
         mut request: Request<Body>,
     ) -> hyper::Result<Response<Incoming>> {
         let host = self.address.to_string().parse().unwrap();
-        request
-            .headers_mut()
-            .entry(http::header::HOST)
-            .or_insert(host);
+        request.headers_mut().entry(http::header::HOST).or_insert(host);
         self.sender.ready().await?;
         self.sender.send_request(request).await
     }
@@ -297,19 +269,12 @@ impl Http {
     pub(crate) async fn send(&mut self, request: Request<Body>) -> hyper::Result<Answer> {
         let (head, body) = self.begin(request).await?.into_parts();
         let body = body.collect().await?.to_bytes();
-        Ok(Answer {
-            status: head.status,
-            headers: head.headers,
-            body,
-        })
+        Ok(Answer { status: head.status, headers: head.headers, body })
     }
 
     /// GET as a user.
     pub(crate) async fn get(&mut self, user: &str) -> Answer {
-        let request = Request::get("/")
-            .header("x-user", user)
-            .body(full(""))
-            .unwrap();
+        let request = Request::get("/").header("x-user", user).body(full("")).unwrap();
         self.send(request).await.unwrap()
     }
 }
@@ -329,7 +294,6 @@ pub(crate) async fn raw(address: SocketAddr, bytes: &[u8], half_close: bool) -> 
     }
     let mut answer = Vec::new();
     let read = tokio::time::timeout(Duration::from_secs(30), stream.read_to_end(&mut answer)).await;
-    read.expect("the connection is closed")
-        .expect("without a reset");
+    read.expect("the connection is closed").expect("without a reset");
     String::from_utf8_lossy(&answer).into_owned()
 }

@@ -49,28 +49,16 @@ async fn shares_keep_to_the_weight_and_no_user_changes_back() {
         service.canary.as_mut().unwrap().weight = Weight::percent(percent);
         proxy.apply(snapshot(seq, [service.clone()])).unwrap();
         let now = serve_users(address, USERS).await;
-        let share = now
-            .values()
-            .map(|canary| f64::from(u8::from(*canary)))
-            .sum::<f64>();
+        let share = now.values().map(|canary| f64::from(u8::from(*canary))).sum::<f64>();
         let expected = f64::from(USERS) * f64::from(percent) / 100.0;
         let five_sigma = 5.0 * (expected * (1.0 - f64::from(percent) / 100.0)).sqrt();
-        assert!(
-            (share - expected).abs() <= five_sigma,
-            "{share} of {USERS} at {percent} %"
-        );
-        let back = before
-            .iter()
-            .filter(|(user, canary)| **canary && !now[user])
-            .count();
+        assert!((share - expected).abs() <= five_sigma, "{share} of {USERS} at {percent} %");
+        let back = before.iter().filter(|(user, canary)| **canary && !now[user]).count();
         assert_eq!(back, 0, "users who changed back at {percent} %");
         before = now;
     }
     let (stable, new) = (counted(&proxy, "v1"), counted(&proxy, "v2"));
-    assert_eq!(
-        stable.counts.requests + new.counts.requests,
-        3 * u64::from(USERS)
-    );
+    assert_eq!(stable.counts.requests + new.counts.requests, 3 * u64::from(USERS));
     assert_eq!(stable.counts.requests, v1.requests());
     assert_eq!(stable.counts.failures + new.counts.failures, 0);
     let recorded: u64 = new.counts.latency.iter().map(|(_, count)| count).sum();
@@ -83,10 +71,7 @@ async fn weights_change_under_load_without_a_failed_request() {
     let mut service = shop(v1.address);
     service.canary = Some(canary(v2.address, 1));
     let (proxy, address) = proxy(service.clone()).await;
-    let (stop, sent) = (
-        Arc::new(AtomicBool::new(false)),
-        Arc::new(AtomicU64::new(0)),
-    );
+    let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let mut tasks = Vec::new();
     for client in 0..8 {
         let (stop, sent) = (Arc::clone(&stop), Arc::clone(&sent));
@@ -118,10 +103,7 @@ async fn weights_change_under_load_without_a_failed_request() {
         task.await.unwrap();
     }
     let (old, new) = (counted(&proxy, "v1"), counted(&proxy, "v2"));
-    assert_eq!(
-        old.counts.requests + new.counts.requests,
-        sent.load(Ordering::Relaxed)
-    );
+    assert_eq!(old.counts.requests + new.counts.requests, sent.load(Ordering::Relaxed));
     assert_eq!(old.counts.failures + new.counts.failures, 0);
 }
 
@@ -135,32 +117,20 @@ async fn a_user_without_the_cookie_gets_one_and_stays_on_one_side() {
     let mut http = Http::connect(address).await;
     let mut sides = BTreeMap::new();
     for _ in 0..64 {
-        let first = http
-            .send(Request::get("/").body(full("")).unwrap())
-            .await
-            .unwrap();
+        let first = http.send(Request::get("/").body(full("")).unwrap()).await.unwrap();
         let cookie = first.headers[SET_COOKIE].to_str().unwrap().to_owned();
-        assert!(
-            cookie.ends_with("; Path=/; Max-Age=2592000; SameSite=Lax; HttpOnly"),
-            "{cookie}"
-        );
+        assert!(cookie.ends_with("; Path=/; Max-Age=2592000; SameSite=Lax; HttpOnly"), "{cookie}");
         let key = cookie.split(';').next().unwrap().to_owned();
         for _ in 0..3 {
-            let again = Request::get("/")
-                .header(COOKIE, format!("a=1; {key}"))
-                .body(full(""))
-                .unwrap();
+            let again =
+                Request::get("/").header(COOKIE, format!("a=1; {key}")).body(full("")).unwrap();
             let again = http.send(again).await.unwrap();
             assert_eq!(again.text(), first.text());
             assert!(!again.headers.contains_key(SET_COOKIE));
         }
         *sides.entry(first.text().to_owned()).or_insert(0) += 1;
     }
-    assert_eq!(
-        sides.len(),
-        2,
-        "64 new users at 50 % all met one side: {sides:?}"
-    );
+    assert_eq!(sides.len(), 2, "64 new users at 50 % all met one side: {sides:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -181,15 +151,9 @@ async fn an_unhealthy_canary_gets_no_share_until_it_is_well() {
     }
     let seen = observed(&proxy, "shop");
     assert_eq!(seen.withheld, Some(Withheld::NoHealthyUpstream));
-    assert_eq!(
-        (seen.weight_asked, seen.weight_in_force),
-        (Weight::FULL, Weight::ZERO)
-    );
+    assert_eq!((seen.weight_asked, seen.weight_in_force), (Weight::FULL, Weight::ZERO));
     well.store(true, Ordering::Relaxed);
-    until("the canary is well", || {
-        observed(&proxy, "shop").weight_in_force == Weight::FULL
-    })
-    .await;
+    until("the canary is well", || observed(&proxy, "shop").weight_in_force == Weight::FULL).await;
     assert_eq!(get(address, "u").await.text(), "v2");
 }
 
@@ -200,10 +164,7 @@ async fn an_unhealthy_stable_is_still_tried_and_its_share_stays_its_own() {
     let mut service = shop(v1.address);
     service.canary = Some(canary(v2.address, 0));
     let (proxy, address) = proxy(service).await;
-    assert_eq!(
-        observed(&proxy, "shop").upstreams[0].health,
-        Health::Unhealthy
-    );
+    assert_eq!(observed(&proxy, "shop").upstreams[0].health, Health::Unhealthy);
     for user in 0..20 {
         assert_eq!(get(address, &format!("u{user}")).await.text(), "v1");
     }
