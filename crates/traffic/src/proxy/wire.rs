@@ -14,7 +14,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -72,6 +72,8 @@ pub(crate) struct Wire {
     idle_within: Duration,
     input: Input,
     write_blocked: bool,
+    /// Whom to tell when the end of input need not be hidden any more.
+    hiding: Option<Waker>,
     lingering: Option<usize>,
     head_by: Option<Instant>,
     read_by: Option<Instant>,
@@ -90,6 +92,7 @@ impl Wire {
             idle_within: idle,
             input: Input::Open,
             write_blocked: false,
+            hiding: None,
             lingering: None,
             head_by: None,
             read_by: None,
@@ -103,8 +106,12 @@ impl Wire {
         self.reader.heads() != self.line.answered.load(Ordering::Relaxed)
     }
 
-    /// Notes that reading has to wait, and for how long it may.
+    /// Notes that reading has to wait, and for how long it may. Upgraded connections may be
+    /// silent for as long as they like.
     fn wait_to_read(&mut self) {
+        if self.reader.is_opaque() {
+            return;
+        }
         let now = Instant::now();
         if self.reader.within_head() || self.reader.heads() == 0 {
             self.head_by.get_or_insert_with(|| later(now, self.head_within));
@@ -160,6 +167,13 @@ impl Wire {
         !self.reader.within_body() && (self.is_answering() || self.write_blocked)
     }
 
+    /// Has the end of input read when it need not be hidden any more.
+    fn show_end(&mut self) {
+        if self.hiding.is_some() && !self.hides_end() {
+            self.hiding.take().inspect(Waker::wake_by_ref);
+        }
+    }
+
     fn wrote(
         &mut self,
         cx: &mut Context<'_>,
@@ -170,6 +184,7 @@ impl Wire {
             Poll::Ready(Ok(count)) => {
                 self.write_by = None;
                 self.write_blocked = *count < asked;
+                self.show_end();
                 Ok(())
             }
             Poll::Ready(Err(_)) => Ok(()),
@@ -223,10 +238,10 @@ impl AsyncRead for Wire {
             }
         }
         if this.input == Input::Ended && this.hides_end() {
-            Poll::Pending
-        } else {
-            Poll::Ready(Ok(()))
+            this.hiding = Some(cx.waker().clone());
+            return Poll::Pending;
         }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -257,6 +272,7 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.show_end();
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

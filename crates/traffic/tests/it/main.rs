@@ -3,7 +3,11 @@
 mod kit;
 
 mod bodies;
+mod faults;
 mod guarding;
 mod heads;
+mod letting_go;
+mod logging;
 mod snapshots;
 mod splitting;
+mod tunnels;
