@@ -7,8 +7,13 @@ use crate::repo::Repo;
 const MARKS: &[&str] = &[concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")];
 /// Macros that stand for code that is not there, or for a look at a value.
 const MACROS: &[&str] = &["todo", "unimplemented", "dbg"];
+/// Tests of the browser that are passed over.
+const SKIPS: &[&str] = &["test.skip(", "test.only(", "skip: true"];
 /// Folders that exist on one person's machine.
 const HOMES: &[&str] = &[concat!("/ro", "ot/"), concat!("/ho", "me/"), concat!("/Use", "rs/")];
+
+const SKIPPED: &str =
+    "skips a test: mend it or remove it; a test that never runs proves nothing";
 
 /// Every text file, licences and lock files left out.
 pub(crate) fn check(repo: &Repo) -> Vec<Finding> {
@@ -19,13 +24,7 @@ pub(crate) fn check(repo: &Repo) -> Vec<Finding> {
         }
     }
     for (path, source) in &repo.sources {
-        let ignored = |line: &usize| {
-            Finding::at(
-                path,
-                *line,
-                "skips a test: mend it or remove it; a test that never runs proves nothing",
-            )
-        };
+        let ignored = |line: &usize| Finding::at(path, *line, SKIPPED);
         findings.extend(source.ignored.iter().map(ignored));
     }
     findings.sort();
@@ -42,6 +41,9 @@ fn in_line(repo: &Repo, path: &str, at: usize, line: &str) -> Vec<Finding> {
     for name in MACROS.iter().filter(|name| line.contains(&format!("{name}!("))) {
         let message = format!("calls `{name}`: no code is landed that cannot run to its end");
         findings.push(Finding::at(path, at, message));
+    }
+    if path.ends_with(".test.mjs") && SKIPS.iter().any(|skip| line.contains(skip)) {
+        findings.push(Finding::at(path, at, SKIPPED));
     }
     let root = format!("{}/", repo.root.display());
     if HOMES.iter().any(|home| line.contains(home)) || line.contains(&root) {
@@ -78,11 +80,12 @@ mod unit {
             ("d.md", format!("cd {}someone", HOMES[1])),
             ("e.md", here),
             ("f.md", format!("mktemp {}X", MARKS[2])),
+            ("g.test.mjs", SKIPS[0].to_owned()),
             ("Cargo.lock", MARKS[1].to_owned()),
         ] {
             repo.texts.insert(path.into(), text);
         }
         let places: Vec<String> = check(&repo).into_iter().map(|finding| finding.place).collect();
-        assert_eq!(places, ["a.rs", "b.sh", "c.rs", "d.md", "e.md"]);
+        assert_eq!(places, ["a.rs", "b.sh", "c.rs", "d.md", "e.md", "g.test.mjs"]);
     }
 }
