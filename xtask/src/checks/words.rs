@@ -12,8 +12,7 @@ const SKIPS: &[&str] = &["test.skip(", "test.only(", "skip: true"];
 /// Folders that exist on one person's machine.
 const HOMES: &[&str] = &[concat!("/ro", "ot/"), concat!("/ho", "me/"), concat!("/Use", "rs/")];
 
-const SKIPPED: &str =
-    "skips a test: mend it or remove it; a test that never runs proves nothing";
+const SKIPPED: &str = "skips a test: mend it or remove it; a test that never runs proves nothing";
 
 /// Every text file, licences and lock files left out.
 pub(crate) fn check(repo: &Repo) -> Vec<Finding> {
