@@ -47,19 +47,9 @@ async fn a_release_that_left_still_answers_what_it_was_asked() {
     );
     gate.add_permits(1);
     assert_eq!(slow.await.unwrap().text(), "v1");
-    until("nothing is left", || {
-        observed(&proxy, "shop").in_flight.is_empty()
-    })
-    .await;
+    until("nothing is left", || observed(&proxy, "shop").in_flight.is_empty()).await;
     let counted = counted(&proxy, "v1");
-    assert_eq!(
-        (
-            counted.counts.requests,
-            counted.counts.failures,
-            counted.cut
-        ),
-        (1, 0, 0)
-    );
+    assert_eq!((counted.counts.requests, counted.counts.failures, counted.cut), (1, 0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -74,27 +64,14 @@ async fn what_outlasts_the_drain_is_cut_and_not_the_releases_failure() {
     service.drain = Millis(200);
     let (proxy, address) = proxy(service.clone()).await;
     let mut http = Http::connect(address).await;
-    let answer = http
-        .begin(Request::get("/").body(full("")).unwrap())
-        .await
-        .unwrap();
+    let answer = http.begin(Request::get("/").body(full("")).unwrap()).await.unwrap();
     service.stable = Some(track("v2", v2.address));
     proxy.apply(snapshot(2, [service])).unwrap();
     let body = answer.into_body().collect().await;
     assert!(body.is_err(), "the client must see the cut");
-    until("nothing is left", || {
-        observed(&proxy, "shop").in_flight.is_empty()
-    })
-    .await;
+    until("nothing is left", || observed(&proxy, "shop").in_flight.is_empty()).await;
     let counted = counted(&proxy, "v1");
-    assert_eq!(
-        (
-            counted.counts.requests,
-            counted.counts.failures,
-            counted.cut
-        ),
-        (1, 0, 1)
-    );
+    assert_eq!((counted.counts.requests, counted.counts.failures, counted.cut), (1, 0, 1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -133,9 +110,7 @@ async fn a_service_that_leaves_closes_its_door_and_finishes_what_is_in_flight() 
     }
     assert!(refused, "the door is closed");
     assert!(
-        idle.send(Request::get("/").body(full("")).unwrap())
-            .await
-            .is_err(),
+        idle.send(Request::get("/").body(full("")).unwrap()).await.is_err(),
         "idle connections are closed"
     );
     gate.add_permits(1);
@@ -147,35 +122,19 @@ async fn a_service_that_leaves_closes_its_door_and_finishes_what_is_in_flight() 
 async fn a_service_moves_to_another_address_and_two_may_swap() {
     let (v1, v2) = (Backend::named("v1").await, Backend::named("v2").await);
     let (proxy, first) = proxy(shop(v1.address)).await;
-    let free = || {
-        std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-    };
+    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (mut shop, mut bar) = (shop(v1.address), crate::kit::shop(v2.address));
     bar.service = "bar".to_owned();
     let (one, two) = (free(), free());
     (shop.listen, bar.listen) = (one.to_string(), two.to_string());
-    proxy
-        .apply(snapshot(2, [shop.clone(), bar.clone()]))
-        .unwrap();
-    assert_eq!(
-        (get(one, "u").await.text(), get(two, "u").await.text()),
-        ("v1", "v2")
-    );
+    proxy.apply(snapshot(2, [shop.clone(), bar.clone()])).unwrap();
+    assert_eq!((get(one, "u").await.text(), get(two, "u").await.text()), ("v1", "v2"));
     let mut kept = Http::connect(one).await;
     assert_eq!(kept.get("u").await.text(), "v1");
     (shop.listen, bar.listen) = (two.to_string(), one.to_string());
     proxy.apply(snapshot(3, [shop, bar])).unwrap();
-    assert_eq!(
-        (get(one, "u").await.text(), get(two, "u").await.text()),
-        ("v2", "v1")
-    );
-    until("the old door is closed", || {
-        std::net::TcpStream::connect(first).is_err()
-    })
-    .await;
+    assert_eq!((get(one, "u").await.text(), get(two, "u").await.text()), ("v2", "v1"));
+    until("the old door is closed", || std::net::TcpStream::connect(first).is_err()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -190,18 +149,9 @@ async fn stopping_waits_for_what_is_in_flight_and_refuses_what_is_new() {
         stopping.stop().await;
         done.store(true, Ordering::Relaxed);
     });
-    until("the door is closed", || {
-        std::net::TcpStream::connect(address).is_err()
-    })
-    .await;
-    assert!(
-        !stopped.load(Ordering::Relaxed),
-        "a request is still in flight"
-    );
-    assert!(matches!(
-        proxy.apply(snapshot(2, [])),
-        Err(ApplyError::Stopping)
-    ));
+    until("the door is closed", || std::net::TcpStream::connect(address).is_err()).await;
+    assert!(!stopped.load(Ordering::Relaxed), "a request is still in flight");
+    assert!(matches!(proxy.apply(snapshot(2, [])), Err(ApplyError::Stopping)));
     gate.add_permits(1);
     assert_eq!(slow.await.unwrap().text(), "v1");
     stop.await.unwrap();

@@ -12,18 +12,12 @@ async fn each_request_is_one_line_without_query_or_key() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("access.log");
     let access_log = Some(AccessLog::File(path.clone()));
-    let proxy = Proxy::start(ProxySettings {
-        threads: 2,
-        access_log,
-    })
-    .unwrap();
+    let proxy = Proxy::start(ProxySettings { threads: 2, access_log }).unwrap();
     proxy.apply(snapshot(1, [shop(v1.address)])).unwrap();
     let mut http = Http::connect(observed(&proxy, "shop").listening.unwrap()).await;
     for user in ["alice", "bob", "alice"] {
-        let request = Request::post("/buy?card=4111")
-            .header("x-user", user)
-            .body(full("four"))
-            .unwrap();
+        let request =
+            Request::post("/buy?card=4111").header("x-user", user).body(full("four")).unwrap();
         assert_eq!(http.send(request).await.unwrap().text(), "v1");
     }
     let mut text = String::new();
@@ -33,10 +27,7 @@ async fn each_request_is_one_line_without_query_or_key() {
     })
     .await;
     assert!(!text.contains("4111") && !text.contains("alice"), "{text}");
-    let lines: Vec<Value> = text
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     for (field, value) in [
         ("service", Value::from("shop")),
         ("track", Value::from("stable")),
@@ -58,17 +49,7 @@ async fn each_request_is_one_line_without_query_or_key() {
 #[test]
 fn a_log_that_cannot_be_opened_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let access_log = Some(AccessLog::File(
-        folder.path().join("nowhere").join("access.log"),
-    ));
-    let refused = Proxy::start(ProxySettings {
-        threads: 1,
-        access_log,
-    })
-    .unwrap_err()
-    .to_string();
-    assert!(
-        refused.starts_with("access log ") && refused.contains("nowhere"),
-        "{refused}"
-    );
+    let access_log = Some(AccessLog::File(folder.path().join("nowhere").join("access.log")));
+    let refused = Proxy::start(ProxySettings { threads: 1, access_log }).unwrap_err().to_string();
+    assert!(refused.starts_with("access log ") && refused.contains("nowhere"), "{refused}");
 }

@@ -36,10 +36,7 @@ async fn echo() -> SocketAddr {
 
 async fn open(address: SocketAddr) -> WebSocketStream<TcpStream> {
     let stream = TcpStream::connect(address).await.unwrap();
-    client_async(format!("ws://{address}/chat"), stream)
-        .await
-        .unwrap()
-        .0
+    client_async(format!("ws://{address}/chat"), stream).await.unwrap().0
 }
 
 async fn say(socket: &mut WebSocketStream<TcpStream>, text: &str) {
@@ -58,23 +55,13 @@ async fn a_websocket_talks_both_ways_and_is_counted() {
     assert_eq!(observed(&proxy, "shop").in_flight["v1"], 1);
     socket.close(None).await.unwrap();
     drop(socket);
-    until("it is over", || {
-        observed(&proxy, "shop").in_flight.is_empty()
-    })
-    .await;
+    until("it is over", || observed(&proxy, "shop").in_flight.is_empty()).await;
     let counted = counted(&proxy, "v1");
     assert_eq!(
-        (
-            counted.counts.requests,
-            counted.counts.failures,
-            counted.classes
-        ),
+        (counted.counts.requests, counted.counts.failures, counted.classes),
         (1, 0, [1, 0, 0, 0, 0])
     );
-    assert!(
-        counted.bytes_in > 300_000 && counted.bytes_out > 300_000,
-        "{counted:?}"
-    );
+    assert!(counted.bytes_in > 300_000 && counted.bytes_out > 300_000, "{counted:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -88,10 +75,8 @@ async fn a_websocket_lasts_through_changes_of_weight_and_ends_with_the_drain() {
     say(&mut socket, "before").await;
     service.canary = Some(canary(v2.address, 100));
     proxy.apply(snapshot(2, [service.clone()])).unwrap();
-    until("the canary serves", || {
-        observed(&proxy, "shop").weight_in_force.steps() == 100_000
-    })
-    .await;
+    until("the canary serves", || observed(&proxy, "shop").weight_in_force.steps() == 100_000)
+        .await;
     assert_eq!(get(address, "u").await.text(), "v2");
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     say(&mut socket, "silence is no fault").await;
@@ -100,10 +85,7 @@ async fn a_websocket_lasts_through_changes_of_weight_and_ends_with_the_drain() {
     say(&mut socket, "draining").await;
     let ended = socket.next().await;
     assert!(!matches!(ended, Some(Ok(_))), "{ended:?}");
-    until("nothing is left", || {
-        observed(&proxy, "shop").in_flight.is_empty()
-    })
-    .await;
+    until("nothing is left", || observed(&proxy, "shop").in_flight.is_empty()).await;
     assert_eq!(counted(&proxy, "v1").counts.failures, 0);
 }
 
@@ -126,10 +108,7 @@ async fn an_upgrade_that_is_not_granted_is_an_ordinary_answer_on_a_closing_conne
     let smuggled = "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\
                     GET /second HTTP/1.1\r\nHost : a\r\n\r\n";
     let answer = raw(address, smuggled.as_bytes(), false).await;
-    assert!(
-        answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("v1"),
-        "{answer:?}"
-    );
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("v1"), "{answer:?}");
     assert!(answer.contains("connection: close"), "{answer:?}");
     assert_eq!(v1.requests(), 1, "what follows is not read");
 }
@@ -137,16 +116,8 @@ async fn an_upgrade_that_is_not_granted_is_an_ordinary_answer_on_a_closing_conne
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn h2c_is_not_offered_to_the_upstream() {
     let v1 = Backend::start(|request| async move {
-        assert!(
-            !request.headers().contains_key("upgrade"),
-            "{:?}",
-            request.headers()
-        );
-        assert!(
-            !request.headers().contains_key("http2-settings"),
-            "{:?}",
-            request.headers()
-        );
+        assert!(!request.headers().contains_key("upgrade"), "{:?}", request.headers());
+        assert!(!request.headers().contains_key("http2-settings"), "{:?}", request.headers());
         http::Response::new(crate::kit::full("v1"))
     })
     .await;
