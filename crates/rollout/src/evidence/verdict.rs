@@ -174,22 +174,10 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AboveLimit { rate, limit, stable } => {
-                write!(
-                    f,
-                    "{} of requests are bad, above the limit of {}",
-                    percent(*rate),
-                    percent(*limit)
-                )?;
+                bad(f, *rate, "above the limit of", *limit)?;
                 beside(f, "while stable has", *stable)
             }
-            Self::WorseThanStable { rate, stable } => {
-                write!(
-                    f,
-                    "{} of requests are bad, worse than stable's {}",
-                    percent(*rate),
-                    percent(*stable)
-                )
-            }
+            Self::WorseThanStable { rate, stable } => bad(f, *rate, "worse than stable's", *stable),
             Self::AboveStablePlus { rate, stable, margin } => {
                 let (rate, stable, margin) = (percent(*rate), percent(*stable), percent(*margin));
                 write!(
@@ -200,14 +188,7 @@ impl fmt::Display for Reason {
             Self::AboveFor { limit, run } => {
                 write!(f, "above {} for {run} without a break", percent(*limit))
             }
-            Self::BelowLimit { rate, limit } => {
-                write!(
-                    f,
-                    "{} of requests are bad, below the limit of {}",
-                    percent(*rate),
-                    percent(*limit)
-                )
-            }
+            Self::BelowLimit { rate, limit } => bad(f, *rate, "below the limit of", *limit),
             Self::NotAbove { rate, limit } => {
                 write!(
                     f,
@@ -235,12 +216,7 @@ impl fmt::Display for Reason {
                 )
             }
             Self::SharedWithStable { rate, limit, stable } => {
-                write!(
-                    f,
-                    "{} of requests are bad, above the limit of {}",
-                    percent(*rate),
-                    percent(*limit)
-                )?;
+                bad(f, *rate, "above the limit of", *limit)?;
                 beside(f, "but stable explains it with", *stable)
             }
             Self::AboveSince { limit, run, lasting } => {
@@ -255,6 +231,11 @@ impl fmt::Display for Reason {
             }
         }
     }
+}
+
+/// `5% of requests are bad, above the limit of 1%`.
+fn bad(f: &mut fmt::Formatter<'_>, rate: f64, words: &str, other: f64) -> fmt::Result {
+    write!(f, "{} of requests are bad, {words} {}", percent(rate), percent(other))
 }
 
 /// A share as people write it: at most three decimals, `1.25%`.

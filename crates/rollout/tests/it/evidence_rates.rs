@@ -1,0 +1,159 @@
+//! How often verdicts are wrong and how soon they are right, by simulation of the very code.
+
+use rollout::evidence::{Answer, GateSpec, GateState, Tally, gate_specs};
+use rollout::units::Millis;
+
+use crate::evidence_trip::plan;
+
+/// A two-hour stage of 30 s blocks.
+const BLOCKS: u32 = 240;
+/// Requests a block at 5 and at 495 a second.
+const CANARY: u64 = 150;
+const STABLE: u64 = 14_850;
+
+/// A small generator: Steele, Lea and Flood's `SplitMix64`.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// Evenly from 0 to 1, without 1.
+    fn share(&mut self) -> f64 {
+        f64::from(u32::try_from(self.next() >> 32).unwrap()) / 4_294_967_296.0
+    }
+
+    /// How many of `total` independent requests fail at `rate`, by walking up the
+    /// distribution.
+    fn bad(&mut self, total: u64, rate: f64) -> u64 {
+        let n = f64::from(u32::try_from(total).unwrap());
+        let mut left = self.share();
+        let mut chance = (n * (-rate).ln_1p()).exp();
+        let mut bad = 0.0;
+        let mut count = 0;
+        while left >= chance && count < total {
+            left -= chance;
+            chance *= (n - bad) / (bad + 1.0) * rate / (1.0 - rate);
+            bad += 1.0;
+            count += 1;
+        }
+        count
+    }
+
+    fn block(&mut self, rate: f64) -> (Tally, Tally) {
+        let canary = Tally { bad: self.bad(CANARY, rate), total: CANARY };
+        (canary, Tally { bad: self.bad(STABLE, 0.002), total: STABLE })
+    }
+}
+
+fn spec() -> GateSpec {
+    gate_specs(&plan(), 0).remove(0)
+}
+
+/// Plays stages and counts how many fail, and how many say Pass at one of their last four
+/// blocks: a stage ends at the first Pass after its soak.
+fn play(runs: u64, mut block: impl FnMut(&mut Random, u32) -> (Tally, Tally)) -> (u32, u32) {
+    let spec = spec();
+    let (mut fails, mut passes) = (0, 0);
+    for run in 0..runs {
+        let mut random = Random(run);
+        let mut state = GateState::new(&spec);
+        let mut answers = Vec::new();
+        for number in 0..BLOCKS {
+            let (canary, stable) = block(&mut random, number);
+            state.observe(&spec, canary, stable, Millis::from_secs(30));
+            if number + 4 >= BLOCKS {
+                answers.push(state.verdict(&spec).answer);
+            }
+        }
+        fails += u32::from(answers.contains(&Answer::Fail));
+        passes += u32::from(answers.contains(&Answer::Pass));
+    }
+    (fails, passes)
+}
+
+/// Plays runs at `rate` until they fail; how many blocks half and nearly all of them took.
+fn blocks_until_fail(rate: f64) -> (u32, u32) {
+    let spec = spec();
+    let mut lengths: Vec<u32> = (0..200)
+        .map(|run| {
+            let mut random = Random(run);
+            let mut state = GateState::new(&spec);
+            (1..=BLOCKS)
+                .find(|_| {
+                    let (mut canary, stable) = random.block(rate.min(0.5));
+                    if rate >= 1.0 {
+                        canary.bad = canary.total;
+                    }
+                    state.observe(&spec, canary, stable, Millis::from_secs(30));
+                    state.verdict(&spec).answer == Answer::Fail
+                })
+                .unwrap_or(u32::MAX)
+        })
+        .collect();
+    lengths.sort_unstable();
+    (lengths[100], lengths[190])
+}
+
+#[test]
+fn a_healthy_canary_is_not_rolled_back_and_passes() {
+    let (fails, passes) = play(1_000, |random, _| random.block(0.002));
+    println!("healthy: {fails} fails, {passes} passes of 1000");
+    assert!(fails <= 2 && passes >= 990, "{fails} fails, {passes} passes");
+}
+
+#[test]
+fn a_canary_half_way_to_its_limit_is_not_rolled_back() {
+    let (fails, passes) = play(1_000, |random, _| random.block(0.005));
+    println!("half way: {fails} fails, {passes} passes of 1000");
+    assert!(fails <= 2, "{fails} fails, {passes} passes");
+}
+
+#[test]
+fn a_canary_at_its_limit_hardly_ever_passes() {
+    let (fails, passes) = play(1_000, |random, _| random.block(0.01));
+    println!("at the limit: {fails} fails, {passes} passes of 1000");
+    assert!(passes <= 50, "{fails} fails, {passes} passes");
+}
+
+#[test]
+fn bursts_up_to_the_forgiven_length_roll_nobody_back() {
+    // Twice in a stage a third of a block fails on the canary alone.
+    let (fails, passes) = play(1_000, |random, number| {
+        let (mut canary, stable) = random.block(0.002);
+        if number == 60 || number == 180 {
+            canary.bad = canary.total / 3;
+        }
+        (canary, stable)
+    });
+    println!("forgiven bursts: {fails} fails, {passes} passes of 1000");
+    assert!(fails <= 2, "{fails} fails, {passes} passes");
+}
+
+#[test]
+fn a_shared_outage_rolls_nobody_back() {
+    let (fails, passes) = play(1_000, |random, number| {
+        let (mut canary, mut stable) = random.block(0.002);
+        if (100..110).contains(&number) {
+            canary.bad = random.bad(CANARY, 0.3);
+            stable.bad = random.bad(STABLE, 0.02) + STABLE * 28 / 100;
+        }
+        (canary, stable)
+    });
+    println!("shared outage: {fails} fails, {passes} passes of 1000");
+    assert!(fails <= 2, "{fails} fails, {passes} passes");
+}
+
+#[test]
+fn a_broken_canary_fails_soon() {
+    let (half, most) = blocks_until_fail(0.05);
+    println!("at 5 %: {half} blocks for half of the runs, {most} for 95 in 100");
+    assert!(half <= 10 && most <= 15, "{half}, {most}");
+    let (half, most) = blocks_until_fail(1.0);
+    println!("at 100 %: {half} blocks, {most} for 95 in 100");
+    assert_eq!((half, most), (3, 3));
+}
