@@ -13,7 +13,6 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::count::Cause;
 use super::forward::Lease;
 use super::visit::Visit;
 use super::wire::Line;
@@ -169,8 +168,11 @@ impl Download {
 
     /// The answer is broken: its connection is not used again.
     fn broke(&mut self) -> io::Error {
-        let cut = self.lease.take().is_some_and(|lease| lease.is_cut());
-        self.visit.broke(cut, Cause::BrokenBody);
+        if self.lease.take().is_some_and(|lease| lease.is_cut()) {
+            self.visit.cut();
+        } else {
+            self.visit.broke();
+        }
         io::Error::new(io::ErrorKind::BrokenPipe, "the upstream's answer ended early")
     }
 }

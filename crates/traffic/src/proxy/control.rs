@@ -71,14 +71,28 @@ pub(crate) struct Control {
     slots: BTreeMap<String, Arc<Slot>>,
     checks: BTreeMap<u64, (HealthCheck, AbortHandle)>,
     stopping: bool,
+    published: Arc<ArcSwap<Serving>>,
+}
+
+/// What serves, for those who look at it: read without the lock, so that neither the guard
+/// nor an emergency waits for a snapshot that takes its time.
+#[derive(Debug, Default)]
+pub(crate) struct Serving {
+    pub generation: Generation,
+    pub doors: Doors,
+    pub slots: BTreeMap<String, Arc<Slot>>,
 }
 
 /// A listening socket a thread, ready to be handed out.
 type Sockets = (SocketAddr, Vec<std::net::TcpListener>);
 
 impl Control {
-    /// Nothing serves.
-    pub(crate) const fn new(workers: Vec<UnboundedSender<Order>>, watch: Handle) -> Self {
+    /// Nothing serves. What does later is `published`.
+    pub(crate) const fn new(
+        workers: Vec<UnboundedSender<Order>>,
+        watch: Handle,
+        published: Arc<ArcSwap<Serving>>,
+    ) -> Self {
         Self {
             workers,
             watch,
@@ -87,22 +101,8 @@ impl Control {
             slots: BTreeMap::new(),
             checks: BTreeMap::new(),
             stopping: false,
+            published,
         }
-    }
-
-    /// The snapshot in force.
-    pub(crate) fn generation(&self) -> Generation {
-        self.generation.unwrap_or_default()
-    }
-
-    /// Who serves.
-    pub(crate) const fn slots(&self) -> &BTreeMap<String, Arc<Slot>> {
-        &self.slots
-    }
-
-    /// Where is listened.
-    pub(crate) const fn doors(&self) -> &Doors {
-        &self.doors
     }
 
     /// The runtime of the watch thread.
@@ -141,6 +141,11 @@ impl Control {
         self.check_upstreams(snapshot);
         self.let_go(before, &drains);
         self.generation = Some(snapshot.generation);
+        self.published.store(Arc::new(Serving {
+            generation: snapshot.generation,
+            doors: self.doors.clone(),
+            slots: self.slots.clone(),
+        }));
         books.prune(|service, release| self.serves(service, release));
         Ok(Applied::Applied)
     }

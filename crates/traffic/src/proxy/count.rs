@@ -44,7 +44,8 @@ pub struct ReleaseCounters {
     pub classes: [u64; 5],
     /// Why requests failed; the sum is `counts.failures`.
     pub causes: Causes,
-    /// Answers cut because the release left and its drain was over; nobody's failure.
+    /// Answers cut because the release left and its drain was over; nobody's failure. One
+    /// cut before it began is not among the requests.
     pub cut: u64,
     /// Bytes of request bodies, and from clients through upgraded connections.
     pub bytes_in: u64,

@@ -119,7 +119,9 @@ async fn forward(
     visit.uploads(upload.clone());
     let request = Request::from_parts(head, body);
     let forwarder = OverHyper(&client.worker);
-    let answer = forwarder.forward(&upstream, request, upload.as_deref(), time).await?;
+    let answer = forwarder.forward(&upstream, request, upload.as_deref(), time).await;
+    let answer =
+        answer.map_err(|failure| if upstream.is_cut() { Failure::Cut } else { failure })?;
     Ok(Forwarded { answer, upgrade })
 }
 
@@ -198,6 +200,13 @@ impl Client {
     fn failed(&self, failure: Failure, visit: &mut Visit) -> Response<Reply> {
         match failure {
             Failure::Client => self.close_with(StatusCode::BAD_REQUEST),
+            Failure::Cut => {
+                visit.cut();
+                self.text(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "the release that was to answer has left\n",
+                )
+            }
             Failure::Upstream(cause, status) => {
                 visit.answered(status.as_u16(), Some(cause));
                 let text = match cause {

@@ -36,6 +36,8 @@ pub(crate) enum Failure {
     Upstream(Cause, http::StatusCode),
     /// The client did not send the body it had promised.
     Client,
+    /// The upstream left, and its drain is over.
+    Cut,
 }
 
 /// Moves requests.
@@ -121,6 +123,9 @@ const LATE: Failure = Failure::Upstream(Cause::Timeout, http::StatusCode::GATEWA
 
 impl OverHyper<'_> {
     async fn connect(&self, upstream: &Arc<Upstream>, time: &Times) -> Result<Sender, Failure> {
+        if upstream.is_cut() {
+            return Err(Failure::Cut);
+        }
         let failed = |status| Failure::Upstream(Cause::Connect, status);
         let stream = timeout(time.connect, TcpStream::connect(&*upstream.address))
             .await

@@ -31,13 +31,13 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use rollout::route::{Generation, Snapshot};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use access::Log;
 use books::Books;
-use control::Control;
-use listen::Door;
+use control::{Control, Serving};
 
 pub use control::{Applied, ApplyError};
 pub use count::{Causes, Counters, ReleaseCounters, ServiceCounters};
@@ -63,6 +63,7 @@ pub struct Proxy {
 pub(crate) struct Shared {
     instance: u64,
     control: Mutex<Control>,
+    serving: Arc<ArcSwap<Serving>>,
     books: Books,
     reports: broadcast::Sender<TripReport>,
     log: Option<Log>,
@@ -83,9 +84,12 @@ impl Proxy {
             })
             .collect::<io::Result<Vec<_>>>()?;
         let runtime = watch::runtime()?;
+        let serving = Arc::new(ArcSwap::from_pointee(Serving::default()));
+        let control = Control::new(workers, runtime.handle().clone(), Arc::clone(&serving));
         let shared = Arc::new(Shared {
             instance: RandomState::new().hash_one(std::process::id()),
-            control: Mutex::new(Control::new(workers, runtime.handle().clone())),
+            control: Mutex::new(control),
+            serving,
             books: Books::default(),
             reports: broadcast::Sender::new(REPORTS),
             log,
@@ -107,7 +111,7 @@ impl Proxy {
 
     /// The snapshot in force; the default before the first.
     pub fn generation(&self) -> Generation {
-        self.shared.control().generation()
+        self.shared.serving.load().generation
     }
 
     /// What was counted since the proxy started, summed over its threads.
@@ -130,8 +134,8 @@ impl Proxy {
     /// snapshot with another guard key, or of weight zero, arrives. False when the service
     /// has no canary or it was shut out already.
     pub fn shut(&self, service: &str) -> bool {
-        let control = self.shared.control();
-        let state = control.slots().get(service).map(|slot| slot.state.load_full());
+        let serving = self.shared.serving.load();
+        let state = serving.slots.get(service).map(|slot| slot.state.load_full());
         state
             .and_then(|state| state.canary.as_ref().map(|canary| canary.guard.shut()))
             .unwrap_or(false)
@@ -141,15 +145,14 @@ impl Proxy {
     /// service's drain, then ends the threads. Snapshots are refused from now on.
     pub async fn stop(&self) {
         let (done, stopped) = oneshot::channel();
-        let (longest, handle, doors) = {
+        let (longest, handle, serving) = {
             let mut control = self.shared.control();
-            let doors: Vec<Arc<Door>> = control.doors().values().map(Arc::clone).collect();
-            (control.stop(), control.watch(), doors)
+            (control.stop(), control.watch(), self.shared.serving.load_full())
         };
         let shared = Arc::clone(&self.shared);
         handle.spawn(async move {
             let drained = async {
-                while shared.in_flight() > 0 || doors.iter().any(|door| door.open() > 0) {
+                while shared.in_flight() > 0 || serving.doors.values().any(|door| door.open() > 0) {
                     tokio::time::sleep(STOP_LOOK).await;
                 }
             };
@@ -172,13 +175,13 @@ impl Shared {
     }
 
     fn counters(&self) -> Counters {
-        let control = self.control();
+        let serving = self.serving.load();
         let mut books = self.books.all();
-        for service in control.slots().keys() {
+        for service in serving.slots.keys() {
             books.entry(service.clone()).or_default();
         }
         let services = books.into_iter().map(|(service, releases)| {
-            let slot = control.slots().get(&service);
+            let slot = serving.slots.get(&service);
             let limits = slot.map(|slot| slot.state.load().limits_us.clone()).unwrap_or_default();
             let releases =
                 releases.into_iter().map(|(release, ledger)| (release, ledger.read(&limits)));
@@ -194,13 +197,13 @@ impl Shared {
     }
 
     fn observed(&self) -> Observed {
-        let control = self.control();
-        let mut services: BTreeMap<String, ObservedService> = control
-            .slots()
+        let serving = self.serving.load();
+        let mut services: BTreeMap<String, ObservedService> = serving
+            .slots
             .iter()
             .map(|(name, slot)| (name.clone(), ObservedService::of(&slot.state.load())))
             .collect();
-        for door in control.doors().values() {
+        for door in serving.doors.values() {
             if let Some(service) = services.get_mut(&*door.slot.load().name) {
                 service.listening = Some(door.bound);
             }
@@ -217,6 +220,6 @@ impl Shared {
                 }
             }
         }
-        Observed { instance: self.instance, generation: control.generation(), services }
+        Observed { instance: self.instance, generation: serving.generation, services }
     }
 }

@@ -14,6 +14,8 @@ use super::split::Seat;
 
 /// The status that stands for a client that went away (nginx's number).
 const CLIENT_GONE: u16 = 499;
+/// What a client gets whose release left before it answered.
+const UNANSWERED: u16 = 503;
 
 /// See the module. Whatever was not said by the time it is dropped means that the client
 /// went away.
@@ -91,16 +93,23 @@ impl Visit {
         }
     }
 
-    /// The answer broke after its first byte; `cut` says that this was our doing.
-    pub(crate) fn broke(&mut self, cut: bool, cause: Cause) {
+    /// The drain of its release ended, in the middle of the answer or before it began; then
+    /// there is no request to count.
+    pub(crate) fn cut(&mut self) {
+        self.shard().inspect(|shard| shard.cut());
+        if let Some(log) = &mut self.log {
+            log.cause = Some("cut");
+            log.status = if self.fate.is_none() { UNANSWERED } else { log.status };
+        }
+        self.fate.get_or_insert(Fate { failed: false, over: 0 });
+    }
+
+    /// The answer broke after its first byte.
+    pub(crate) fn broke(&mut self) {
         let Some(before) = self.fate.filter(|fate| !fate.failed) else {
             return;
         };
-        if cut {
-            self.shard().inspect(|shard| shard.cut());
-            return;
-        }
-        self.shard().inspect(|shard| shard.fail(cause));
+        self.shard().inspect(|shard| shard.fail(Cause::BrokenBody));
         let now = Fate { failed: true, over: before.over };
         self.count_slower(before.over, self.track.limits.len());
         if let Some((guard, bucket)) = &self.witness {
@@ -108,7 +117,7 @@ impl Visit {
         }
         self.fate = Some(now);
         if let Some(log) = &mut self.log {
-            log.cause = Some(cause.name());
+            log.cause = Some(Cause::BrokenBody.name());
         }
     }
 

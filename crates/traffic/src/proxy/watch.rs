@@ -1,7 +1,7 @@
 //! The watch thread: runs the health checks and, every few milliseconds, the guard.
 
 use std::io;
-use std::sync::{Arc, Weak};
+use std::sync::Weak;
 use std::time::Instant;
 
 use rollout::units::Weight;
@@ -10,7 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::Shared;
 use super::guard::{TICK, TripReport};
-use super::route::{Canary, Slot};
+use super::route::Canary;
 
 /// The runtime of the watch thread.
 pub(crate) fn runtime() -> io::Result<Runtime> {
@@ -37,12 +37,8 @@ pub(crate) fn start(runtime: Runtime, shared: Weak<Shared>) -> io::Result<()> {
 
 /// One look at every canary that has a share.
 fn look(shared: &Shared) {
-    let (slots, generation) = {
-        let control = shared.control();
-        let slots: Vec<Arc<Slot>> = control.slots().values().map(Arc::clone).collect();
-        (slots, control.generation())
-    };
-    for slot in slots {
+    let serving = shared.serving.load();
+    for slot in serving.slots.values() {
         let state = slot.state.load();
         let open = |canary: &&Canary| canary.weight > Weight::ZERO && !canary.guard.is_shut();
         let Some(canary) = state.canary.as_ref().filter(open) else {
@@ -58,7 +54,7 @@ fn look(shared: &Shared) {
                 release: canary.track.release.to_string(),
                 guard_key: canary.guard.key().to_owned(),
                 gate: fired.gate,
-                generation,
+                generation: serving.generation,
                 numbers: fired.numbers,
                 ln_threshold: fired.ln_threshold,
                 third_failure_to_shut_us: fired.third_failure_to_shut_us,

@@ -15,14 +15,14 @@ use crate::kit::{
     Backend, Http, canary, counted, full, get, observed, proxy, shop, snapshot, track, until,
 };
 
-/// A release that answers when it is let.
+/// A release that answers one request for each permit.
 async fn held(name: &'static str) -> (Backend, Arc<Semaphore>) {
     let gate = Arc::new(Semaphore::new(0));
     let opened = Arc::clone(&gate);
     let backend = Backend::start(move |_| {
         let opened = Arc::clone(&opened);
         async move {
-            let _permit = opened.acquire().await.unwrap();
+            opened.acquire().await.unwrap().forget();
             Response::new(full(name))
         }
     })
@@ -72,6 +72,27 @@ async fn what_outlasts_the_drain_is_cut_and_not_the_releases_failure() {
     until("nothing is left", || observed(&proxy, "shop").in_flight.is_empty()).await;
     let counted = counted(&proxy, "v1");
     assert_eq!((counted.counts.requests, counted.counts.failures, counted.cut), (1, 0, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_outlasts_the_drain_unanswered_gets_a_503_and_is_no_failure() {
+    let ((v1, gate), v2) = (held("v1").await, Backend::named("v2").await);
+    let mut service = shop(v1.address);
+    service.drain = Millis(200);
+    let (proxy, address) = proxy(service.clone()).await;
+    let mut http = Http::connect(address).await;
+    gate.add_permits(1);
+    assert_eq!(http.get("u").await.text(), "v1");
+    let slow = tokio::spawn(async move { http.get("slow").await });
+    until("it is in flight", || v1.requests() == 2).await;
+    service.stable = Some(track("v2", v2.address));
+    proxy.apply(snapshot(2, [service])).unwrap();
+    let answer = slow.await.unwrap();
+    let text = "the release that was to answer has left\n";
+    assert_eq!((answer.status.as_u16(), answer.text()), (503, text));
+    let counted = counted(&proxy, "v1");
+    assert_eq!((counted.counts.requests, counted.counts.client_gone, counted.cut), (1, 0, 1));
+    assert_eq!((counted.counts.failures, v1.requests()), (0, 2), "it is not sent again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
