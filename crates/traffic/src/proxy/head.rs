@@ -301,6 +301,9 @@ fn lists(value: &[u8], word: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     /// Whether a connection's bytes are accepted, whole and cut at every place.
@@ -380,5 +383,112 @@ mod tests {
         let good = "GET / HTTP/1.1\r\n";
         let refused = HeadReader::new().read(format!("{good}Host : a\r\n").as_bytes());
         assert_eq!(refused, Err(Refused { at: good.len() }));
+    }
+
+    /// One whole request: its head and, where it has one, its body.
+    fn request() -> impl Strategy<Value = Vec<u8>> {
+        let body = prop_oneof![
+            Just(None),
+            vec(any::<u8>(), 0..40).prop_map(|body| {
+                let mut bytes = format!("Content-Length: {}\r\n\r\n", body.len()).into_bytes();
+                bytes.extend(body);
+                Some(bytes)
+            }),
+            vec(vec(any::<u8>(), 1..20), 0..4).prop_map(|chunks| {
+                let mut bytes = b"Transfer-Encoding: chunked\r\n\r\n".to_vec();
+                for chunk in chunks {
+                    bytes.extend(format!("{:x}\r\n", chunk.len()).into_bytes());
+                    bytes.extend(chunk);
+                    bytes.extend(b"\r\n");
+                }
+                bytes.extend(b"0\r\n\r\n");
+                Some(bytes)
+            }),
+        ];
+        body.prop_map(|body| {
+            let mut bytes = b"POST /x HTTP/1.1\r\nHost: a\r\n".to_vec();
+            bytes.extend(body.unwrap_or_else(|| b"\r\n".to_vec()));
+            bytes
+        })
+    }
+
+    /// A head with a few bytes changed, the ones that matter to framing above all.
+    fn mutated_head() -> impl Strategy<Value = Vec<u8>> {
+        let heads = prop_oneof![
+            Just(&b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nX: y\r\n\r\n"[..]),
+            Just(&b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nX: y\r\n\r\n"[..]),
+            Just(&b"GET / HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n"[..]),
+        ];
+        let bytes = prop::sample::select(&b"\r\n\t :,;\0\x0b\x7f\xa015aH/"[..]);
+        let changes = vec((any::<prop::sample::Index>(), bytes, 0..3_u8), 0..4);
+        (heads, changes).prop_map(|(head, changes)| {
+            let mut head = head.to_vec();
+            for (place, byte, what) in changes {
+                let place = place.index(head.len());
+                match what {
+                    0 => head[place] = byte,
+                    1 => head.insert(place, byte),
+                    _ => drop(head.remove(place)),
+                }
+            }
+            head
+        })
+    }
+
+    /// How a second parser, the one under hyper, reads a head: its end (0 when it wants more),
+    /// and what its fields say about the body; `None` when it refuses.
+    fn second_opinion(bytes: &[u8]) -> Option<(usize, Option<u64>, bool)> {
+        let mut fields = [httparse::EMPTY_HEADER; 32];
+        let mut request = httparse::Request::new(&mut fields);
+        let end = match request.parse(bytes).ok()? {
+            httparse::Status::Complete(end) => end,
+            httparse::Status::Partial => 0,
+        };
+        let named = |name: &str| {
+            let mut fields = request.headers.iter();
+            fields.find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
+        };
+        let length = named("content-length")
+            .map(|value| std::str::from_utf8(value).unwrap().trim().parse().unwrap());
+        Some((end, length, named("transfer-encoding").is_some()))
+    }
+
+    proptest! {
+        #[test]
+        fn every_request_of_a_connection_is_seen_however_the_bytes_are_cut(
+            requests in vec(request(), 1..5), cuts in vec(1_usize..30, 1..60),
+        ) {
+            let bytes = requests.concat();
+            let (mut reader, mut rest, mut cuts) = (HeadReader::new(), &bytes[..], cuts.iter().cycle());
+            while !rest.is_empty() {
+                let (piece, later) = rest.split_at(rest.len().min(*cuts.next().unwrap()));
+                prop_assert_eq!(reader.read(piece), Ok(()));
+                rest = later;
+            }
+            prop_assert_eq!(usize::try_from(reader.heads()).unwrap(), requests.len());
+            prop_assert!(reader.between_messages());
+        }
+
+        #[test]
+        fn what_is_let_through_means_the_same_to_a_second_parser(head in mutated_head()) {
+            let mut reader = HeadReader::new();
+            // Byte by byte, to know where the head ends.
+            let mut end = None;
+            for (n, byte) in head.iter().enumerate() {
+                if reader.read(&[*byte]).is_err() {
+                    return Ok(());
+                }
+                if reader.heads() == 1 {
+                    end = Some(n + 1);
+                    break;
+                }
+            }
+            if let Some(end) = end {
+                let facts = (end, reader.facts.length, reader.facts.chunked);
+                let second = second_opinion(&head);
+                let text = String::from_utf8_lossy(&head);
+                prop_assert!(second.is_none_or(|second| second == facts), "{text:?}: {second:?}");
+            }
+        }
     }
 }
