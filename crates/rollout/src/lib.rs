@@ -16,6 +16,7 @@
 
 pub mod bucket;
 pub mod evidence;
+pub mod machine;
 pub mod plan;
 pub mod route;
 pub mod units;

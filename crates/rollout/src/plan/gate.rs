@@ -85,3 +85,21 @@ impl Metric {
         }
     }
 }
+
+impl Gate {
+    /// The gate's name: the metric, as the plan writes it (`error_rate`, `p99`).
+    pub fn name(&self) -> String {
+        match self.metric {
+            Metric::ErrorRate => "error_rate".to_owned(),
+            Metric::SuccessRate => "success_rate".to_owned(),
+            Metric::Latency { quantile, .. } => quantile_name(quantile),
+        }
+    }
+}
+
+/// `p50`, `p99`, `p999`: the digits of the quantile after the point.
+fn quantile_name(quantile: f64) -> String {
+    let digits = format!("{quantile:.4}");
+    let digits = digits.trim_start_matches("0.").trim_end_matches('0');
+    format!("p{digits:0<2}")
+}

@@ -1,0 +1,87 @@
+//! What a stage amounted to: the figures of the report.
+
+use serde::{Deserialize, Serialize};
+
+use super::event::GateVerdict;
+use crate::evidence::{Reading, TrackCounts, histogram};
+use crate::units::{Millis, Timestamp, Weight};
+
+/// One stage, or the bake, from its start to its end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageRecord {
+    /// The stage's name; `bake` for the bake.
+    pub name: String,
+    /// Who could meet the canary.
+    pub weight: Weight,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended; `None` while it lasts.
+    pub ended_at: Option<Timestamp>,
+    /// What the canary did.
+    pub canary: TrackTotals,
+    /// What stable did meanwhile.
+    pub stable: TrackTotals,
+    /// What the gates said when it ended, or say now.
+    pub verdicts: Vec<GateVerdict>,
+    /// Time counted of which nothing is known: a source was missing.
+    pub unknown: Millis,
+}
+
+/// Sums over a stage for one track.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackTotals {
+    /// Requests answered or failed.
+    pub requests: u64,
+    /// Requests the version failed.
+    pub failures: u64,
+    /// Requests whose client went away first.
+    pub client_gone: u64,
+    /// Latency to the first byte, sparse, in buckets of [`histogram`].
+    pub latency: Vec<(u16, u64)>,
+}
+
+impl TrackTotals {
+    /// Failures per request, 0..1; `None` without requests.
+    #[expect(clippy::cast_precision_loss, reason = "a ratio for people; counts stay far below 2^53")]
+    pub fn error_rate(&self) -> Option<f64> {
+        (self.requests > 0).then(|| self.failures as f64 / self.requests as f64)
+    }
+
+    /// The latency in microseconds that a share `quantile` (0..1) of requests stayed under;
+    /// within 1 %. `None` without requests.
+    pub fn quantile_us(&self, quantile: f64) -> Option<u64> {
+        histogram::quantile_us(&self.latency, quantile)
+    }
+
+    fn add(&mut self, counts: &TrackCounts) {
+        self.requests = self.requests.saturating_add(counts.requests);
+        self.failures = self.failures.saturating_add(counts.failures);
+        self.client_gone = self.client_gone.saturating_add(counts.client_gone);
+        histogram::merge(&mut self.latency, &counts.latency);
+    }
+}
+
+impl StageRecord {
+    pub(super) const fn begin(name: String, weight: Weight, at: Timestamp) -> Self {
+        Self {
+            name,
+            weight,
+            started_at: at,
+            ended_at: None,
+            canary: TrackTotals { requests: 0, failures: 0, client_gone: 0, latency: Vec::new() },
+            stable: TrackTotals { requests: 0, failures: 0, client_gone: 0, latency: Vec::new() },
+            verdicts: Vec::new(),
+            unknown: Millis::ZERO,
+        }
+    }
+
+    pub(super) fn add(&mut self, canary: &Reading, stable: &Reading, length: Millis) {
+        match canary {
+            Reading::Counts(counts) => self.canary.add(counts),
+            Reading::Missing(_) => self.unknown = self.unknown.plus(length),
+        }
+        if let Reading::Counts(counts) = stable {
+            self.stable.add(counts);
+        }
+    }
+}
