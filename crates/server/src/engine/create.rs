@@ -1,0 +1,105 @@
+//! A plan and a version become a rollout.
+
+use rollout::machine::{
+    Actor, Command, Created, Event, Input, Release, Request, Rollout, RolloutId,
+};
+use rollout::plan::{self, Plan};
+use sha2::{Digest, Sha256};
+
+use super::core::Core;
+use super::handle::{Create, EngineError};
+use crate::deployers::ProcessDeployer;
+
+impl Core {
+    /// Creates a rollout; it waits for its turn, which comes at once when nothing else of the
+    /// service is under way. A rollout that was waiting before gives up its place.
+    ///
+    /// # Errors
+    /// The plan's findings, a refusal, or that the log cannot be written: nothing is started
+    /// then.
+    pub(super) async fn create(&mut self, create: Create) -> Result<RolloutId, EngineError> {
+        let (plan, _) = plan::read(&create.plan_name, &create.plan).map_err(EngineError::Plan)?;
+        self.refuse_taken_address(&plan)?;
+        check_version(&create.version)?;
+        let digest = ProcessDeployer::digest(&plan.deploy, &create.version, create.directory.as_ref())
+            .map_err(|error| EngineError::Invalid(error.to_string()))?;
+        let request = Request {
+            service: &plan.service,
+            version: &create.version,
+            digest: &digest,
+            again: create.again,
+        };
+        let admitted = self.board.admit(&request)?;
+        let release = Release {
+            id: admitted.id.to_string(),
+            version: create.version.clone(),
+            digest,
+            deploy: plan.deploy.clone(),
+            directory: create.directory.clone(),
+        };
+        let created = Created {
+            id: admitted.id.clone(),
+            release,
+            plan,
+            plan_hash: hex(&Sha256::digest(create.plan.as_bytes())),
+            by: create.by.clone(),
+            again: create.again,
+        };
+        self.write_created(created).await?;
+        if let Some(older) = admitted.supersedes {
+            self.supersede(&older, &admitted.id, create.by).await?;
+        }
+        Ok(admitted.id)
+    }
+
+    async fn write_created(&mut self, created: Created) -> Result<(), EngineError> {
+        let at = self.clock.now();
+        let rollout = Rollout::created(at, &created);
+        let id = rollout.id.clone();
+        let event = Event::Created(Box::new(created));
+        self.append(0, std::slice::from_ref(&rollout), std::slice::from_ref(&event)).await?;
+        self.board.apply(at, &rollout, &event);
+        self.settle_in(&id, rollout);
+        Ok(())
+    }
+
+    async fn supersede(&mut self, older: &RolloutId, by: &RolloutId, who: Actor) -> Result<(), EngineError> {
+        let command = Command::Supersede { by: by.clone() };
+        self.feed(older, Input::Command(command, who)).await.map(|_| ())
+    }
+
+    /// Two services cannot listen on one address.
+    fn refuse_taken_address(&self, plan: &Plan) -> Result<(), EngineError> {
+        let taken = self
+            .snapshot
+            .services
+            .iter()
+            .find(|route| route.listen == plan.listen && route.service != plan.service);
+        match taken {
+            Some(route) => Err(EngineError::Invalid(format!(
+                "{} already listens on {}; give {} another `listen` address",
+                route.service, plan.listen, plan.service
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A version's name ends up in paths, arguments and labels.
+fn check_version(version: &str) -> Result<(), EngineError> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-+".contains(c);
+    if !version.is_empty() && version.len() <= 100 && version.chars().all(allowed) {
+        return Ok(());
+    }
+    Err(EngineError::Invalid(format!(
+        "read the version {version:?}; allowed: 1 to 100 letters, digits and . _ - +"
+    )))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,72 @@
+//! Windows of traffic: raw counter differences, aligned one after the other.
+
+use rollout::evidence::{Block, Reading};
+use rollout::machine::{Input, Rollout, RolloutId};
+use rollout::units::Timestamp;
+
+use super::clock::Mark;
+use super::core::Core;
+use super::proxies::Tally;
+
+/// The window being counted for a rollout's stage.
+pub(super) struct Window {
+    /// Names the stage it belongs to; a new stage starts a new window.
+    stage: String,
+    /// What the log will say it began at.
+    from: Timestamp,
+    /// The same moment on the monotonic clock.
+    began: Mark,
+    /// What had been counted then.
+    base: Tally,
+}
+
+impl Core {
+    /// Closes the windows whose time is over and lets the machine judge them.
+    pub(super) async fn gather(&mut self) {
+        for id in self.unfinished() {
+            if let Some(block) = self.next_block(&id) {
+                self.feed_logged(&id, Input::Evidence(block)).await;
+            }
+        }
+        let rollouts = &self.rollouts;
+        self.windows.retain(|id, _| rollouts.get(id).is_some_and(|rollout| rollout.running().is_some()));
+    }
+
+    /// The window that has just ended for this rollout, if one has.
+    fn next_block(&mut self, id: &RolloutId) -> Option<Block> {
+        let rollout = self.rollouts.get(id)?;
+        let running = rollout.running()?;
+        let stage = format!("{}/{:?}/{}", running.stage, running.phase, running.started_at.0);
+        let now = self.proxies.tally();
+        let Some(window) = self.windows.get(id).filter(|window| window.stage == stage) else {
+            // After a restart the gap since the last window is not evidence of anything.
+            let from = self.clock.now().max(running.counted_to);
+            let began = self.clock.mark();
+            self.windows.insert(id.clone(), Window { stage, from, began, base: now });
+            return None;
+        };
+        let length = window.began.elapsed();
+        if length < rollout.plan.block() {
+            return None;
+        }
+        let block = close(rollout, window, &now, length);
+        let next = Window { stage, from: block.to, began: self.clock.mark(), base: now };
+        self.windows.insert(id.clone(), next);
+        Some(block)
+    }
+}
+
+fn close(rollout: &Rollout, window: &Window, now: &Tally, length: rollout::units::Millis) -> Block {
+    let service = &rollout.plan.service;
+    let reading = |release: Option<&str>| match (&now.unknown, release) {
+        (Some(why), _) => Reading::Missing(why.clone()),
+        (None, Some(release)) => Reading::Counts(now.since(&window.base, service, release)),
+        (None, None) => Reading::Missing("there is no stable release".to_owned()),
+    };
+    Block {
+        from: window.from,
+        to: window.from.plus(length),
+        canary: reading(Some(&rollout.release.id)),
+        stable: reading(rollout.stable.as_ref().map(|stable| &*stable.id)),
+    }
+}

@@ -1,0 +1,205 @@
+//! The proxies the engine steers: its own, and those that run as processes of their own.
+//!
+//! All are told the same snapshot; their counters are summed. A proxy that stops reporting is
+//! not forgotten at once: until it is, what it counted is *unknown*, never zero.
+
+use std::collections::BTreeMap;
+
+use rollout::evidence::TrackCounts;
+use rollout::route::{Generation, Snapshot};
+use rollout::units::{Millis, Weight};
+use serde::{Deserialize, Serialize};
+use traffic::{Counters, Observed, Proxy, TripReport};
+
+use super::clock::{Clock, Mark};
+
+/// After so long without a report, what a proxy counted is unknown. Reports come each second.
+const STALE_AFTER: Millis = Millis::from_secs(5);
+/// After so long it is taken to be gone for good, and is no longer waited for.
+const GONE_AFTER: Millis = Millis::from_secs(60);
+
+/// What a proxy process tells the controller.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProxyReport {
+    /// The proxy's name, unique among the proxies of a controller.
+    pub name: String,
+    /// The generation it serves.
+    pub generation: Generation,
+    /// What it has counted since it started.
+    pub counters: Counters,
+    /// What it observes right now.
+    pub observed: Observed,
+    /// Gates its guard has shut since its last report that was answered.
+    pub trips: Vec<TripReport>,
+}
+
+/// What the controller answers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProxySync {
+    /// The newest snapshot.
+    pub snapshot: Snapshot,
+}
+
+/// Every proxy known.
+pub(super) struct Proxies {
+    embedded: Option<Proxy>,
+    remote: BTreeMap<String, Remote>,
+    clock: Clock,
+}
+
+struct Remote {
+    report: ProxyReport,
+    seen: Mark,
+}
+
+/// Raw counters of one proxy, with the run they belong to.
+#[derive(Clone, Debug)]
+pub(super) struct Sample {
+    /// Differs each time the proxy starts: differences are never taken across a restart.
+    pub(super) instance: u64,
+    pub(super) counters: Counters,
+}
+
+/// What all proxies together have counted at one moment.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tally {
+    /// By the proxy's name.
+    pub(super) samples: BTreeMap<String, Sample>,
+    /// Why the sum is not to be trusted.
+    pub(super) unknown: Option<String>,
+}
+
+/// The name the embedded proxy goes by.
+const EMBEDDED: &str = "embedded";
+
+impl Proxies {
+    pub(super) fn new(embedded: Option<Proxy>, clock: Clock) -> Self {
+        Self { embedded, remote: BTreeMap::new(), clock }
+    }
+
+    /// Takes in what a remote proxy tells.
+    pub(super) fn report(&mut self, report: ProxyReport) {
+        let seen = self.clock.mark();
+        self.remote.insert(report.name.clone(), Remote { report, seen });
+    }
+
+    /// Forgets proxies that have been silent for long.
+    pub(super) fn forget_gone(&mut self) {
+        self.remote.retain(|_, remote| remote.seen.elapsed() < GONE_AFTER);
+    }
+
+    /// Shuts the canary's gate at once where that needs no network. Remote proxies learn it
+    /// with the next snapshot, which their long poll is waiting for.
+    pub(super) fn shut(&self, service: &str) {
+        if let Some(proxy) = &self.embedded {
+            proxy.shut(service);
+        }
+    }
+
+    /// Tells the embedded proxy what to serve.
+    pub(super) fn apply(&self, snapshot: &Snapshot) -> Result<(), String> {
+        match &self.embedded {
+            Some(proxy) => proxy.apply(snapshot.clone()).map(|_| ()).map_err(|error| error.to_string()),
+            None => Ok(()),
+        }
+    }
+
+    /// Stops the embedded proxy, letting requests under way finish; false when there is none.
+    pub(super) async fn stop_embedded(&mut self) -> bool {
+        let Some(proxy) = self.embedded.take() else { return false };
+        proxy.stop().await;
+        true
+    }
+
+    /// What all of them have counted until now.
+    pub(super) fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
+        if let Some(proxy) = &self.embedded {
+            tally.add(EMBEDDED, proxy.counters());
+        }
+        for (name, remote) in &self.remote {
+            if remote.seen.elapsed() > STALE_AFTER {
+                tally.unknown = Some(format!("proxy {name} has not reported for {}", remote.seen.elapsed()));
+            }
+            tally.add(name, remote.report.counters.clone());
+        }
+        if tally.samples.is_empty() {
+            tally.unknown = Some("no proxy is connected".to_owned());
+        }
+        tally
+    }
+
+    /// What each proxy observes, by its name; stale ones are left out.
+    pub(super) fn observed(&self) -> Vec<(String, Observed)> {
+        let own = self.embedded.iter().map(|proxy| (EMBEDDED.to_owned(), proxy.observed()));
+        let others = self
+            .remote
+            .iter()
+            .filter(|(_, remote)| remote.seen.elapsed() <= STALE_AFTER)
+            .map(|(name, remote)| (name.clone(), remote.report.observed.clone()));
+        own.chain(others).collect()
+    }
+
+    /// Requests under way on a release, over all proxies.
+    pub(super) fn in_flight(&self, release: &str) -> u64 {
+        self.observed().iter().map(|(_, observed)| observed.in_flight(release)).sum()
+    }
+
+    /// The largest canary weight any proxy has in force, and why one of them withholds it.
+    pub(super) fn in_force(&self, service: &str) -> (Option<Weight>, Option<String>) {
+        let mut largest = None;
+        let mut withheld = None;
+        for (_, observed) in self.observed() {
+            if let Some(seen) = observed.service(service) {
+                largest = largest.max(Some(seen.canary_weight));
+                withheld = withheld.or_else(|| seen.withheld.clone());
+            }
+        }
+        (largest, withheld)
+    }
+}
+
+impl Tally {
+    fn add(&mut self, name: &str, counters: Counters) {
+        let sample = Sample { instance: counters.instance, counters };
+        self.samples.insert(name.to_owned(), sample);
+    }
+
+    /// What `release` did between `earlier` and this tally, over all proxies. A proxy that
+    /// started in between counts from its own start.
+    pub(super) fn since(&self, earlier: &Self, service: &str, release: &str) -> TrackCounts {
+        let mut sum = TrackCounts::default();
+        for (name, sample) in &self.samples {
+            let Some(now) = sample.counters.track(service, release) else { continue };
+            let before = earlier
+                .samples
+                .get(name)
+                .filter(|before| before.instance == sample.instance)
+                .and_then(|before| before.counters.track(service, release));
+            add_difference(&mut sum, now, before);
+        }
+        sum
+    }
+}
+
+/// Adds `now - before` to `sum`, field by field.
+fn add_difference(sum: &mut TrackCounts, now: &TrackCounts, before: Option<&TrackCounts>) {
+    let zero = TrackCounts::default();
+    let before = before.unwrap_or(&zero);
+    sum.requests += now.requests.saturating_sub(before.requests);
+    sum.failures += now.failures.saturating_sub(before.failures);
+    sum.client_gone += now.client_gone.saturating_sub(before.client_gone);
+    sum.slower_than.resize(sum.slower_than.len().max(now.slower_than.len()), 0);
+    for (index, slot) in sum.slower_than.iter_mut().enumerate() {
+        let at = |counts: &TrackCounts| counts.slower_than.get(index).copied().unwrap_or(0);
+        *slot += at(now).saturating_sub(at(before));
+    }
+    let earlier: BTreeMap<u16, u64> = before.latency.iter().copied().collect();
+    let fresh: Vec<(u16, u64)> = now
+        .latency
+        .iter()
+        .map(|(bucket, count)| (*bucket, count.saturating_sub(earlier.get(bucket).copied().unwrap_or(0))))
+        .filter(|(_, count)| *count > 0)
+        .collect();
+    rollout::evidence::histogram::merge(&mut sum.latency, &fresh);
+}

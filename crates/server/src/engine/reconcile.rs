@@ -1,0 +1,163 @@
+//! What should be so is compared with what is, and the difference becomes commands. Over and
+//! over, with no memory of what was pushed before.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use rollout::machine::{Input, Outcome, Release, Rollout, RolloutId, State, desired};
+use rollout::plan::Plan;
+use rollout::route::{Generation, Snapshot};
+use rollout::units::Millis;
+
+use super::clock::Mark;
+use super::core::Core;
+use crate::deployers::{State as ProcessState, Wanted};
+
+/// A release that has left the snapshot and still answers what is under way.
+pub(super) struct Leaving {
+    wanted: Wanted,
+    since: Mark,
+}
+
+impl Core {
+    /// Brings the proxies, then the processes, to what the log says.
+    pub(super) async fn reconcile(&mut self) {
+        self.route();
+        let wanted = self.wanted();
+        self.deployer.want(wanted).await;
+    }
+
+    /// Pushes a new snapshot when it would differ from the last one.
+    fn route(&mut self) {
+        let services = self.routes();
+        if services == self.snapshot.services && self.snapshot.generation != Generation::default() {
+            return;
+        }
+        let generation =
+            Generation { epoch: self.lease.epoch(), seq: self.snapshot.generation.seq.saturating_add(1) };
+        let snapshot = Snapshot { generation, services };
+        match self.proxies.apply(&snapshot) {
+            Ok(()) => {
+                self.notices.remove("proxy");
+            }
+            Err(why) => {
+                self.notice("proxy", format!("the proxy cannot serve what it should: {why}"));
+            }
+        }
+        self.snapshots.send_replace(snapshot.clone());
+        self.snapshot = snapshot;
+    }
+
+    /// Every process that should run: stable and canary of each service, and what has left
+    /// but still answers.
+    fn wanted(&mut self) -> Vec<Wanted> {
+        let mut wanted: BTreeMap<String, Wanted> = BTreeMap::new();
+        for (_, facts) in self.board.services() {
+            if let Some((release, plan)) = &facts.stable {
+                wanted.insert(release.id.clone(), process(release, plan));
+            }
+            if let Some(rollout) = facts.active.as_ref().and_then(|id| self.rollouts.get(id))
+                && let Some(release) = desired(rollout).canary
+            {
+                wanted.insert(release.id.clone(), process(release, &rollout.plan));
+            }
+        }
+        self.keep_leaving(&wanted);
+        wanted.into_values().chain(self.leaving.values().map(|leaving| leaving.wanted.clone())).collect()
+    }
+
+    /// A process that is no longer wanted goes on until no request is under way on it, or its
+    /// drain is over.
+    fn keep_leaving(&mut self, wanted: &BTreeMap<String, Wanted>) {
+        for rollout in self.rollouts.values() {
+            for release in [Some(&rollout.release), rollout.stable.as_ref()].into_iter().flatten() {
+                let runs = self.deployer.states().get(&release.id).is_some_and(ProcessState::is_up);
+                let busy = self.proxies.in_flight(&release.id) > 0;
+                if runs && busy && !wanted.contains_key(&release.id) && !self.leaving.contains_key(&release.id) {
+                    let leaving =
+                        Leaving { wanted: process(release, &rollout.plan), since: self.clock.mark() };
+                    self.leaving.insert(release.id.clone(), leaving);
+                }
+            }
+        }
+        let proxies = &self.proxies;
+        self.leaving.retain(|release, leaving| {
+            !wanted.contains_key(release)
+                && proxies.in_flight(release) > 0
+                && leaving.since.elapsed() < leaving.wanted.drain
+        });
+    }
+
+    /// What the processes and the clock have to say to the machine.
+    pub(super) async fn outcomes(&mut self) {
+        for id in self.unfinished() {
+            let Some(rollout) = self.rollouts.get(&id) else { continue };
+            if let Some(outcome) = self.outcome(rollout) {
+                self.feed_logged(&id, Input::Outcome(outcome)).await;
+            }
+            self.feed_logged(&id, Input::Tick).await;
+        }
+        self.give_turns().await;
+    }
+
+    fn outcome(&self, rollout: &Rollout) -> Option<Outcome> {
+        let states = self.deployer.states();
+        let process = states.get(&rollout.release.id);
+        match (&rollout.state, process) {
+            (State::Deploying { .. }, Some(ProcessState::Ready { .. })) => Some(Outcome::Deployed),
+            (State::Deploying { .. }, Some(ProcessState::Failing { why, .. })) => {
+                Some(Outcome::DeployFailed(why.clone()))
+            }
+            (State::RollingBack { .. }, None | Some(ProcessState::Stopped)) => Some(Outcome::Withdrawn),
+            _ => None,
+        }
+    }
+
+    /// A rollout that waits begins once nothing else of its service is under way.
+    async fn give_turns(&mut self) {
+        let turns: Vec<(RolloutId, Option<Release>)> = self
+            .board
+            .services()
+            .filter(|(_, facts)| facts.active.is_none())
+            .filter_map(|(_, facts)| {
+                let stable = facts.stable.as_ref().map(|(release, _)| release.clone());
+                facts.waiting.clone().map(|id| (id, stable))
+            })
+            .collect();
+        for (id, stable) in turns {
+            self.feed_logged(&id, Input::Turn(stable)).await;
+        }
+    }
+
+    /// Feeds what nobody waits for the answer of: a log that cannot be written is tried again
+    /// at the next step, and shown meanwhile.
+    pub(super) async fn feed_logged(&mut self, id: &RolloutId, input: Input) {
+        match self.feed(id, input).await {
+            Ok(_) => {
+                self.notices.remove("log");
+            }
+            Err(error) => {
+                tracing::error!(rollout = %id, %error, "an event could not be written down");
+                self.notice("log", error.to_string());
+            }
+        }
+    }
+
+    pub(super) fn notice(&mut self, about: &str, text: String) {
+        if self.notices.get(about) != Some(&text) {
+            tracing::warn!(about, text, "notice");
+            self.notices.insert(about.to_owned(), text);
+        }
+    }
+}
+
+fn process(release: &Release, plan: &Plan) -> Wanted {
+    Wanted {
+        release: release.id.clone(),
+        version: release.version.clone(),
+        deploy: release.deploy.clone(),
+        health: plan.health.clone(),
+        drain: plan.drain.max(Millis::from_secs(1)),
+        directory: PathBuf::from(&release.directory),
+    }
+}

@@ -1,0 +1,75 @@
+//! From the log to the state: what a start does after anything, kill -9 included.
+
+use std::collections::BTreeMap;
+
+use rollout::machine::{Board, Event, Rollout, RolloutId, explain};
+use store::{Record, Store};
+
+use super::handle::EngineError;
+
+/// Every rollout of the log, and the board they make.
+pub(super) struct Recovered {
+    pub(super) rollouts: BTreeMap<RolloutId, Rollout>,
+    /// Why each rollout last moved, one sentence.
+    pub(super) last_moves: BTreeMap<RolloutId, String>,
+    pub(super) board: Board,
+}
+
+/// How many records are read at a time.
+const PAGE: usize = 1_000;
+
+/// Replays the whole log, in the order it was written.
+pub(super) async fn recover(store: &Store) -> Result<Recovered, EngineError> {
+    let mut recovered =
+        Recovered { rollouts: BTreeMap::new(), last_moves: BTreeMap::new(), board: Board::default() };
+    let mut after = 0;
+    loop {
+        let page = store.all(after, PAGE).await.map_err(|error| EngineError::Log(error.to_string()))?;
+        let Some(last) = page.last() else { return Ok(recovered) };
+        after = last.position;
+        for record in &page {
+            recovered.take(record)?;
+        }
+    }
+}
+
+impl Recovered {
+    fn take(&mut self, record: &Record) -> Result<(), EngineError> {
+        let event: Event = read(record)?;
+        let id = RolloutId(record.rollout.clone());
+        let after = match (self.rollouts.get_mut(&id), &event) {
+            (Some(rollout), _) => {
+                rollout.apply(record.at, &event);
+                rollout.clone()
+            }
+            (None, Event::Created(created)) => Rollout::created(record.at, created),
+            (None, _) => {
+                return Err(EngineError::Log(format!(
+                    "rollout {id} begins with {} at position {}, not with its creation",
+                    record.kind, record.position
+                )));
+            }
+        };
+        self.board.apply(record.at, &after, &event);
+        if moves(&event) {
+            self.last_moves.insert(id.clone(), explain(&after, &event));
+        }
+        self.rollouts.insert(id, after);
+        Ok(())
+    }
+}
+
+/// The event a record holds.
+pub(super) fn read(record: &Record) -> Result<Event, EngineError> {
+    serde_json::from_str(&record.body).map_err(|error| {
+        EngineError::Log(format!(
+            "event {} of {} cannot be read by this version of sluice: {error}",
+            record.seq, record.rollout
+        ))
+    })
+}
+
+/// Whether an event is a move people want to know the reason of, or only a count or a note.
+pub(super) const fn moves(event: &Event) -> bool {
+    !matches!(event, Event::BlockObserved { .. } | Event::DeliverySettled(_) | Event::Refused { .. })
+}

@@ -1,0 +1,59 @@
+//! The log as a snapshot for the proxies.
+
+use rollout::machine::{Release, ServiceFacts, desired};
+use rollout::plan::Plan;
+use rollout::route::{CanaryRoute, ServiceRoute, TrackRoute};
+
+use super::core::Core;
+use crate::deployers::State as ProcessState;
+
+impl Core {
+    /// How every service should be served now.
+    pub(super) fn routes(&self) -> Vec<ServiceRoute> {
+        self.board.services().filter_map(|(_, facts)| self.route(facts)).collect()
+    }
+
+    fn route(&self, facts: &ServiceFacts) -> Option<ServiceRoute> {
+        let active = facts.active.as_ref().and_then(|id| self.rollouts.get(id));
+        let Some(rollout) = active else {
+            let (release, plan) = facts.stable.as_ref()?;
+            return Some(self.service_route(plan, Some(release), None));
+        };
+        let wanted = desired(rollout);
+        let canary = wanted.canary.filter(|_| wanted.stable.is_some()).map(|release| CanaryRoute {
+            track: self.track(release),
+            weight: wanted.weight,
+            salt: rollout.id.to_string(),
+            guard_key: wanted.guard_key.clone(),
+            trips: wanted.trips.clone(),
+        });
+        Some(self.service_route(&rollout.plan, wanted.stable, canary))
+    }
+
+    fn service_route(
+        &self,
+        plan: &Plan,
+        stable: Option<&Release>,
+        canary: Option<CanaryRoute>,
+    ) -> ServiceRoute {
+        ServiceRoute {
+            service: plan.service.clone(),
+            listen: plan.listen.clone(),
+            stable: stable.map(|release| self.track(release)),
+            canary,
+            sticky: plan.sticky.clone(),
+            health: plan.health.clone(),
+            timeouts: plan.timeouts,
+            drain: plan.drain,
+            latency_limits_us: plan.latency_limits_us(),
+        }
+    }
+
+    fn track(&self, release: &Release) -> TrackRoute {
+        let upstreams = match self.deployer.states().get(&release.id) {
+            Some(ProcessState::Ready { address, .. }) => vec![address.clone()],
+            _ => Vec::new(),
+        };
+        TrackRoute { release: release.id.clone(), upstreams }
+    }
+}

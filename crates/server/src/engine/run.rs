@@ -1,0 +1,187 @@
+//! The loop itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rollout::machine::{Input, RolloutId, TripFacts};
+use rollout::route::Snapshot;
+use rollout::units::Millis;
+use store::{Lease, Store};
+use tokio::sync::{Notify, broadcast, mpsc, watch};
+use tokio::time::MissedTickBehavior;
+use traffic::{Proxy, TripReport};
+
+use super::clock::Clock;
+use super::core::{Core, EngineSettings};
+use super::handle::{Ask, Engine, EngineError};
+use super::proxies::{Proxies, ProxySync};
+use super::rates::Rates;
+use super::{outbox, recover};
+use crate::deployers::ProcessDeployer;
+
+/// How often the loop looks at the world when nobody asks for anything: often enough that a
+/// window of traffic ends when it should.
+const STEP: Millis = Millis(100);
+/// How many asks may wait.
+const QUEUE: usize = 256;
+
+/// Recovers every rollout from the log and starts the loop that goes on with them.
+///
+/// # Errors
+/// The log cannot be read or is not sound, or the proxy's threads cannot be started.
+pub async fn start(settings: EngineSettings, store: Store, lease: Lease) -> Result<Engine, EngineError> {
+    let recovered = recover::recover(&store).await?;
+    let clock = Clock;
+    let proxy = embedded(&settings)?;
+    let trips = proxy.as_ref().map(Proxy::trips);
+    let deployer = ProcessDeployer::open(settings.state.join("processes"))
+        .map_err(|error| EngineError::Invalid(format!("the processes' records cannot be opened: {error}")))?;
+    let (asks, inbox) = mpsc::channel(QUEUE);
+    let (changes, _) = broadcast::channel(QUEUE);
+    let (snapshots, watched) = watch::channel(Snapshot::default());
+    let owed = Arc::new(Notify::new());
+    let engine = Engine { asks, changes: changes.clone(), store: store.clone(), snapshots: watched };
+    let core = Core {
+        store,
+        lease,
+        clock,
+        rollouts: recovered.rollouts,
+        last_moves: recovered.last_moves,
+        board: recovered.board,
+        proxies: Proxies::new(proxy, clock),
+        deployer,
+        windows: BTreeMap::new(),
+        leaving: BTreeMap::new(),
+        rates: Rates::default(),
+        snapshot: Snapshot::default(),
+        snapshots,
+        changes,
+        notices: BTreeMap::new(),
+        owed: owed.clone(),
+    };
+    tokio::spawn(run(core, inbox, trips));
+    tokio::spawn(outbox::run(engine.clone(), owed, clock));
+    Ok(engine)
+}
+
+fn embedded(settings: &EngineSettings) -> Result<Option<Proxy>, EngineError> {
+    let started = settings.proxy.clone().map(Proxy::start).transpose();
+    started.map_err(|error| EngineError::Invalid(format!("the proxy cannot be started: {error}")))
+}
+
+async fn run(
+    mut core: Core,
+    mut inbox: mpsc::Receiver<Ask>,
+    mut trips: Option<broadcast::Receiver<TripReport>>,
+) {
+    let mut ticks = tokio::time::interval(STEP.to_std());
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        // Trips first: going back comes before everything else that has happened.
+        tokio::select! {
+            biased;
+            trip = next_trip(&mut trips) => core.tripped(&trip).await,
+            ask = inbox.recv() => match ask {
+                None => return,
+                Some(Ask::Stop(done)) => {
+                    core.stop().await;
+                    let _ = done.send(());
+                    return;
+                }
+                Some(ask) => core.answer(ask).await,
+            },
+            _ = ticks.tick() => core.step().await,
+        }
+        core.reconcile().await;
+    }
+}
+
+/// The next trip of the embedded proxy; never, when there is none.
+async fn next_trip(trips: &mut Option<broadcast::Receiver<TripReport>>) -> TripReport {
+    loop {
+        let Some(receiver) = trips else { return std::future::pending().await };
+        match receiver.recv().await {
+            Ok(trip) => return trip,
+            Err(broadcast::error::RecvError::Lagged(_)) => {}
+            Err(broadcast::error::RecvError::Closed) => *trips = None,
+        }
+    }
+}
+
+impl Core {
+    /// What a look at the world brings.
+    async fn step(&mut self) {
+        self.proxies.forget_gone();
+        let now = self.clock.mark();
+        let proxies = &self.proxies;
+        self.rates.sample(now, || proxies.tally());
+        self.gather().await;
+        self.outcomes().await;
+    }
+
+    /// The guard has shut a gate; the rollout it belongs to goes back.
+    async fn tripped(&mut self, trip: &TripReport) {
+        let Some(id) = self.board.service(&trip.service).and_then(|facts| facts.active.clone()) else {
+            return;
+        };
+        self.feed_logged(&id, Input::Tripped(facts(trip))).await;
+    }
+
+    async fn answer(&mut self, ask: Ask) {
+        // An asker who has gone away is no error, so the answers' results are dropped.
+        match ask {
+            Ask::Create(create, done) => {
+                let _ = done.send(self.create(*create).await);
+            }
+            Ask::Command(id, command, by, done) => {
+                let outcome = self.feed(&id, Input::Command(command, by)).await;
+                self.reconcile().await;
+                let _ = done.send(outcome.map(|_| ()));
+            }
+            Ask::Settled(id, settled, done) => {
+                let input = Input::Outcome(rollout::machine::Outcome::Delivered(settled));
+                let _ = done.send(self.feed(&id, input).await.map(|_| ()));
+            }
+            Ask::View(id, done) => {
+                let _ = done.send(self.rollouts.get(&id).map(|rollout| self.show(rollout)));
+            }
+            Ask::Views(done) => {
+                let _ = done.send(self.rollouts.values().map(|rollout| self.show(rollout)).collect());
+            }
+            Ask::Rollout(id, done) => {
+                let _ = done.send(self.rollouts.get(&id).cloned());
+            }
+            Ask::Sync(report, done) => {
+                for trip in &report.trips {
+                    self.tripped(trip).await;
+                }
+                self.proxies.report(*report);
+                let _ = done.send(ProxySync { snapshot: self.snapshot.clone() });
+            }
+            Ask::Stop(_) => {}
+        }
+    }
+
+    /// Without its proxy nothing serves, so the versions stop too; the log knows them, and
+    /// the next start brings them up again. Proxies of their own go on serving, and so do the
+    /// versions behind them.
+    async fn stop(&mut self) {
+        if self.proxies.stop_embedded().await {
+            self.deployer.stop_all().await;
+        }
+        self.store.release(&self.lease).await;
+    }
+}
+
+fn facts(trip: &TripReport) -> TripFacts {
+    TripFacts {
+        release: trip.release.clone(),
+        gate: trip.gate.clone(),
+        requests: trip.requests,
+        bad: trip.bad,
+        evidence: trip.evidence,
+        evidence_needed: trip.evidence_needed,
+        shut_after_us: trip.shut_after_us,
+    }
+}
+

@@ -1,0 +1,190 @@
+//! A rollout as people see it: the log's state beside what is observed.
+
+use rollout::machine::{
+    Actor, Command, End, Input, Phase, Release, Rollout, StageRecord, State, TrackTotals, decide, desired,
+    verdicts, why,
+};
+use rollout::plan::Stage;
+use rollout::units::{Millis, Weight};
+
+use super::core::Core;
+use crate::deployers::State as ProcessState;
+use crate::view::{ActionView, RolloutView, StageView, TrackView};
+
+impl Core {
+    /// The whole of one rollout.
+    pub(super) fn show(&self, rollout: &Rollout) -> RolloutView {
+        RolloutView {
+            id: rollout.id.to_string(),
+            service: rollout.plan.service.clone(),
+            version: rollout.release.version.clone(),
+            digest: rollout.release.digest.clone(),
+            plan_hash: rollout.plan_hash.clone(),
+            author: rollout.author.clone(),
+            state: rollout.state_name().to_owned(),
+            over: rollout.is_over(),
+            created_at: rollout.created_at,
+            ended_at: match &rollout.state {
+                State::Ended { at, .. } => Some(*at),
+                _ => None,
+            },
+            why: why(rollout),
+            last_move: self.last_moves.get(&rollout.id).cloned().unwrap_or_default(),
+            weight: rollout.weight(),
+            limit: rollout.running().and_then(|running| running.limit),
+            tracks: self.tracks(rollout),
+            stages: stages(rollout),
+            gates: verdicts(rollout),
+            actions: self.actions(rollout),
+            notices: self.notices.values().cloned().collect(),
+            seq: rollout.seq,
+        }
+    }
+
+    fn tracks(&self, rollout: &Rollout) -> Vec<TrackView> {
+        let wanted = desired(rollout);
+        let service = &rollout.plan.service;
+        let (in_force, withheld) = self.proxies.in_force(service);
+        let last = rollout.records.last();
+        let mut tracks = Vec::new();
+        if let Some(stable) = wanted.stable.or(rollout.stable.as_ref()) {
+            let totals = last.map(|record| record.stable.clone()).unwrap_or_default();
+            let mut track = self.track_view("stable", service, stable, totals);
+            track.in_force = in_force.map(Weight::rest);
+            tracks.push(track);
+        }
+        let is_stable = wanted.stable.is_some_and(|stable| stable.id == rollout.release.id);
+        if !is_stable {
+            let totals = last.map(|record| record.canary.clone()).unwrap_or_default();
+            let mut track = self.track_view("canary", service, &rollout.release, totals);
+            track.in_force = in_force;
+            track.withheld = withheld;
+            tracks.push(track);
+        }
+        share(&mut tracks);
+        tracks
+    }
+
+    fn track_view(&self, name: &str, service: &str, release: &Release, totals: TrackTotals) -> TrackView {
+        let millis = |quantile: f64| totals.quantile_us(quantile).map(micros_to_millis);
+        TrackView {
+            track: name.to_owned(),
+            version: release.version.clone(),
+            release: release.id.clone(),
+            share: None,
+            in_force: None,
+            withheld: None,
+            per_second: self.rates.per_second(service, &release.id),
+            p50_ms: millis(0.5),
+            p99_ms: millis(0.99),
+            totals,
+            in_flight: self.proxies.in_flight(&release.id),
+            process: process(self.deployer.states().get(&release.id)),
+        }
+    }
+
+    /// What may be asked, found out by asking: the machine itself says what it would refuse.
+    fn actions(&self, rollout: &Rollout) -> Vec<ActionView> {
+        let why = String::new;
+        let commands = [
+            Command::Promote { why: why() },
+            Command::Pause { why: why() },
+            Command::Resume,
+            Command::RollBack { why: why() },
+        ];
+        commands
+            .into_iter()
+            .map(|command| {
+                let name = command.name().to_owned();
+                let by = Actor { who: String::new(), via: String::new() };
+                let asked = decide(rollout, Input::Command(command, by), self.clock.now());
+                let refused = match asked {
+                    Ok(events) if events.is_empty() => Some("nothing would change".to_owned()),
+                    Ok(_) => None,
+                    Err(refusal) => Some(refusal.message),
+                };
+                ActionView { name, refused }
+            })
+            .collect()
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+fn micros_to_millis(micros: u64) -> f64 {
+    micros as f64 / 1_000.0
+}
+
+/// Each track's share of the requests of the last few seconds.
+fn share(tracks: &mut [TrackView]) {
+    let all: f64 = tracks.iter().map(|track| track.per_second).sum();
+    if all > 0.0 {
+        for track in tracks {
+            track.share = Some(track.per_second / all);
+        }
+    }
+}
+
+fn process(state: Option<&ProcessState>) -> String {
+    match state {
+        None | Some(ProcessState::Stopped) => "not running".to_owned(),
+        Some(ProcessState::Starting { .. }) => "starting".to_owned(),
+        Some(ProcessState::Ready { address, pid }) => format!("ready on {address} (pid {pid})"),
+        Some(ProcessState::Failing { why, restarts }) => format!("failing after {restarts} restarts: {why}"),
+        Some(ProcessState::Stopping) => "stopping".to_owned(),
+    }
+}
+
+/// The plan's stages with what became of them.
+fn stages(rollout: &Rollout) -> Vec<StageView> {
+    let plan = &rollout.plan;
+    let mut views: Vec<StageView> =
+        plan.stages.iter().enumerate().map(|(index, stage)| stage_view(rollout, index, stage)).collect();
+    if plan.bake > Millis::ZERO {
+        views.push(bake_view(rollout));
+    }
+    views
+}
+
+fn stage_view(rollout: &Rollout, index: usize, stage: &Stage) -> StageView {
+    let current = rollout.running().filter(|r| r.stage == index && r.phase == Phase::Stage);
+    view(rollout, rollout.records.get(index), &stage.name, stage.weight, stage.soak, current.map(|r| r.observed))
+}
+
+fn bake_view(rollout: &Rollout) -> StageView {
+    let record = rollout.records.get(rollout.plan.stages.len());
+    let current = rollout.running().filter(|running| running.phase == Phase::Bake);
+    view(rollout, record, "bake", Weight::FULL, rollout.plan.bake, current.map(|running| running.observed))
+}
+
+fn view(
+    rollout: &Rollout,
+    record: Option<&StageRecord>,
+    name: &str,
+    weight: Weight,
+    soak: Millis,
+    current: Option<Millis>,
+) -> StageView {
+    let last = record.is_some() && rollout.records.last() == record;
+    StageView {
+        name: name.to_owned(),
+        weight,
+        soak,
+        observed: current.unwrap_or(Millis::ZERO),
+        status: status(rollout, record.is_some(), last, current.is_some()).to_owned(),
+        started_at: record.map(|record| record.started_at),
+        ended_at: record.and_then(|record| record.ended_at),
+    }
+}
+
+fn status(rollout: &Rollout, begun: bool, last: bool, current: bool) -> &'static str {
+    let back = matches!(
+        rollout.state,
+        State::RollingBack { .. } | State::Ended { end: End::RolledBack(_), .. }
+    );
+    match (begun, current) {
+        (_, true) => "current",
+        (true, _) if last && back => "failed",
+        (true, _) => "done",
+        (false, _) => "to come",
+    }
+}
