@@ -78,7 +78,9 @@ impl Rollout {
 
     fn begin_stage(&mut self, at: Timestamp, index: usize) {
         self.close_record(at);
-        let Some(stage) = self.plan.stages.get(index) else { return };
+        let Some(stage) = self.plan.stages.get(index) else {
+            return;
+        };
         self.records.push(StageRecord::begin(stage.name.clone(), stage.weight, at));
         let gates = gate_specs(&self.plan, index).iter().map(GateState::new).collect();
         self.state = State::Running(Running {
@@ -101,7 +103,9 @@ impl Rollout {
     /// rollout has one budget.
     fn begin_bake(&mut self, at: Timestamp) {
         self.close_record(at);
-        let Some(running) = self.running().cloned() else { return };
+        let Some(running) = self.running().cloned() else {
+            return;
+        };
         let weight = self.stage().map_or(crate::units::Weight::FULL, |stage| stage.weight);
         self.records.push(StageRecord::begin("bake".to_owned(), weight, at));
         self.state = State::Running(Running {
@@ -117,7 +121,9 @@ impl Rollout {
 
     fn observe(&mut self, block: &Block) {
         let Self { state, plan, records, .. } = self;
-        let (State::Running(running) | State::Paused { running, .. }) = state else { return };
+        let (State::Running(running) | State::Paused { running, .. }) = state else {
+            return;
+        };
         let length = counted_length(plan, block);
         running.counted_to = running.counted_to.max(block.to);
         running.elapsed = running.elapsed.plus(length);
@@ -135,8 +141,12 @@ impl Rollout {
 
     fn pause(&mut self, at: Timestamp, why: &str, by: &str) {
         if let State::Running(running) = &self.state {
-            self.state =
-                State::Paused { running: running.clone(), since: at, by: by.to_owned(), why: why.to_owned() };
+            self.state = State::Paused {
+                running: running.clone(),
+                since: at,
+                by: by.to_owned(),
+                why: why.to_owned(),
+            };
         }
     }
 
@@ -149,7 +159,7 @@ impl Rollout {
     fn rolled_back(&mut self, at: Timestamp) {
         if let State::RollingBack { cause, .. } = &self.state {
             let cause = cause.clone();
-            self.end(at, End::RolledBack(cause));
+            self.end(at, End::RolledBack(Box::new(cause)));
         }
     }
 
@@ -160,7 +170,9 @@ impl Rollout {
 
     /// Facts that change what is remembered of the stage, not where the rollout is.
     fn remark(&mut self, event: &Event) {
-        let (State::Running(running) | State::Paused { running, .. }) = &mut self.state else { return };
+        let (State::Running(running) | State::Paused { running, .. }) = &mut self.state else {
+            return;
+        };
         match event {
             Event::Held { why } => running.held = Some(why.clone()),
             Event::PersonAsked { .. } => running.asked = true,
@@ -193,7 +205,9 @@ fn counted_length(plan: &Plan, block: &Block) -> Millis {
 }
 
 fn observe_gates(running: &mut Running, plan: &Plan, block: &Block, length: Millis) {
-    let Some(stage) = plan.stages.get(running.stage) else { return };
+    let Some(stage) = plan.stages.get(running.stage) else {
+        return;
+    };
     let specs = gate_specs(plan, running.stage);
     let limits = plan.latency_limits_us();
     for ((gate, spec), state) in stage.gates.iter().zip(&specs).zip(&mut running.gates) {

@@ -26,7 +26,9 @@ fn pause(rollout: &Rollout, why: String, by: Actor) -> Result<Vec<Event>, Refusa
             "not-running",
             "no stage has begun, so there is nothing to pause; roll it back to stop it",
         )),
-        State::RollingBack { .. } => Err(refuse(rollout, "rolling-back", "going back cannot be paused")),
+        State::RollingBack { .. } => {
+            Err(refuse(rollout, "rolling-back", "going back cannot be paused"))
+        }
         State::Ended { .. } => Err(over(rollout)),
     }
 }
@@ -35,7 +37,10 @@ fn resume(rollout: &Rollout, by: Actor) -> Result<Vec<Event>, Refusal> {
     match &rollout.state {
         State::Paused { .. } => Ok(vec![Event::Resumed { by }]),
         State::Ended { .. } => Err(over(rollout)),
-        State::Waiting | State::Deploying { .. } | State::Running(_) | State::RollingBack { .. } => {
+        State::Waiting
+        | State::Deploying { .. }
+        | State::Running(_)
+        | State::RollingBack { .. } => {
             Err(refuse(rollout, "not-paused", "only a paused rollout can be resumed"))
         }
     }
@@ -46,9 +51,11 @@ fn promote(rollout: &Rollout, why: String, by: Actor) -> Result<Vec<Event>, Refu
         State::Running(running) | State::Paused { running, .. } => {
             promote_running(rollout, running, why, by)
         }
-        State::Waiting => {
-            Err(refuse(rollout, "not-running", "it waits for the rollout before it, and has no stage to end"))
-        }
+        State::Waiting => Err(refuse(
+            rollout,
+            "not-running",
+            "it waits for the rollout before it, and has no stage to end",
+        )),
         State::Deploying { .. } => {
             Err(refuse(rollout, "not-running", "the version is not up yet; no stage has begun"))
         }
@@ -83,13 +90,12 @@ fn roll_back(rollout: &Rollout, why: String, by: Actor) -> Result<Vec<Event>, Re
         State::Deploying { .. } | State::Running(_) | State::Paused { .. } => {
             Ok(vec![Event::RollbackStarted { cause: Cause::Command { why, by } }])
         }
-        State::RollingBack { .. } => Ok(Vec::new()),
         State::Ended { end: End::Promoted, .. } => Err(refuse(
             rollout,
             "over",
             "it is promoted and the old version has stopped; start a rollout of the version to go back to",
         )),
-        State::Ended { .. } => Ok(Vec::new()),
+        State::RollingBack { .. } | State::Ended { .. } => Ok(Vec::new()),
     }
 }
 
@@ -100,7 +106,11 @@ fn limit(rollout: &Rollout, weight: Weight, by: Actor) -> Result<Vec<Event>, Ref
         return roll_back(rollout, "the canary's weight was set to zero".to_owned(), by);
     }
     let (Some(running), Some(stage)) = (rollout.running(), rollout.stage()) else {
-        return Err(refuse(rollout, "not-running", "no stage is under way, so the canary has no weight"));
+        return Err(refuse(
+            rollout,
+            "not-running",
+            "no stage is under way, so the canary has no weight",
+        ));
     };
     if weight > stage.weight {
         let message = format!(

@@ -34,7 +34,9 @@ fn turn(rollout: &Rollout, stable: Option<Release>) -> Vec<Event> {
 /// Takes a window in and judges the stage anew. Windows that overlap what was counted, or
 /// run backwards, are dropped: the same requests must not be evidence twice.
 fn evidence(rollout: &Rollout, block: Block, now: Timestamp) -> Vec<Event> {
-    let Some(running) = rollout.running() else { return Vec::new() };
+    let Some(running) = rollout.running() else {
+        return Vec::new();
+    };
     if block.from < running.counted_to || block.to <= block.from {
         return Vec::new();
     }
@@ -52,7 +54,9 @@ fn judge(rollout: &Rollout) -> Vec<Event> {
         return vec![Event::RollbackStarted { cause }];
     }
     let mut events = alerts(rollout);
-    let State::Running(running) = &rollout.state else { return events };
+    let State::Running(running) = &rollout.state else {
+        return events;
+    };
     let missing = missing(rollout);
     if missing.is_empty() {
         events.push(step(rollout, running, Advance::Evidence(verdicts(rollout))));
@@ -65,7 +69,9 @@ fn judge(rollout: &Rollout) -> Vec<Event> {
 /// Holding is written down once the soak's time is over, and again when its reason changes;
 /// a person is asked once, when it has lasted for the plan's `hold_limit`.
 fn hold(rollout: &Rollout, missing: &[String]) -> Vec<Event> {
-    let State::Running(running) = &rollout.state else { return Vec::new() };
+    let State::Running(running) = &rollout.state else {
+        return Vec::new();
+    };
     let soak = soak(rollout, running);
     if running.elapsed < soak || running.elapsed == Millis::ZERO {
         return Vec::new();
@@ -115,7 +121,9 @@ fn deployed(rollout: &Rollout) -> Event {
 
 /// A canary that does not come up must not stall its rollout for ever.
 fn tick(rollout: &Rollout, now: Timestamp) -> Vec<Event> {
-    let State::Deploying { since } = rollout.state else { return Vec::new() };
+    let State::Deploying { since } = rollout.state else {
+        return Vec::new();
+    };
     let allowed = deploy_limit(rollout);
     if now.since(since) < allowed {
         return Vec::new();

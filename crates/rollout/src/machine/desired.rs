@@ -30,7 +30,9 @@ pub fn desired(rollout: &Rollout) -> Desired<'_> {
         _ => rollout.stable.as_ref(),
     };
     let canary = match &rollout.state {
-        State::Deploying { .. } | State::Running(_) | State::Paused { .. } => Some(&rollout.release),
+        State::Deploying { .. } | State::Running(_) | State::Paused { .. } => {
+            Some(&rollout.release)
+        }
         State::Waiting | State::RollingBack { .. } | State::Ended { .. } => None,
     };
     let (guard_key, trips) = match rollout.running() {

@@ -8,23 +8,32 @@ use super::state::{End, Phase, Rollout, Running, State};
 pub fn explain(rollout: &Rollout, event: &Event) -> String {
     let subject = format!("{} {}", rollout.plan.service, rollout.release.version);
     match event {
-        Event::Created(created) => format!("{} asked for {subject} as {}", created.by.who, created.id),
+        Event::Created(created) => {
+            format!("{} asked for {subject} as {}", created.by.who, created.id)
+        }
         Event::Began { stable: Some(stable) } => {
             format!("{subject} is being brought up beside {}", stable.version)
         }
-        Event::Began { stable: None } => format!("{subject} is being brought up as the first release"),
+        Event::Began { stable: None } => {
+            format!("{subject} is being brought up as the first release")
+        }
         Event::StageStarted { index, advance } => explain_stage(rollout, &subject, *index, advance),
         Event::BlockObserved { .. } => "a window of traffic was counted".to_owned(),
         Event::Held { why } => format!("{subject} holds: {why}"),
         Event::PersonAsked { why } => format!("{subject} needs a person to decide: {why}"),
         Event::Alerted { found } => {
-            format!("{} {} is broken for {subject}: {}", found.gate, found.reads, found.verdict.reason)
+            format!(
+                "{} {} is broken for {subject}: {}",
+                found.gate, found.reads, found.verdict.reason
+            )
         }
         Event::AlertEnded { gate } => format!("{gate} is no longer broken for {subject}"),
         Event::Limited { weight, by } => format!("{} set the canary's weight to {weight}", by.who),
         Event::Paused { why, by } => format!("{} paused {subject}{}", by.who, reason(why)),
         Event::Resumed { by } => format!("{} resumed {subject}", by.who),
-        Event::RollbackStarted { cause } => format!("{subject} is taken back: {}", explain_cause(cause)),
+        Event::RollbackStarted { cause } => {
+            format!("{subject} is taken back: {}", explain_cause(cause))
+        }
         Event::RolledBack => format!("{subject} is out; {} serves everyone", stable_name(rollout)),
         Event::BakeStarted { advance } => {
             format!("{subject} serves everyone and bakes{}", explain_advance(advance))
@@ -32,7 +41,9 @@ pub fn explain(rollout: &Rollout, event: &Event) -> String {
         Event::Promoted { advance } => format!("{subject} is stable{}", explain_advance(advance)),
         Event::Superseded { by } => format!("{subject} gave its place to {by} before it began"),
         Event::CalledOff { why, by } => format!("{} called {subject} off{}", by.who, reason(why)),
-        Event::Refused { command, by, why } => format!("{} asked to {}: refused, {why}", by.who, command.name()),
+        Event::Refused { command, by, why } => {
+            format!("{} asked to {}: refused, {why}", by.who, command.name())
+        }
         Event::DeliverySettled(settled) => match &settled.given_up {
             None => format!("message {} was delivered", settled.key),
             Some(why) => format!("message {} was given up: {why}", settled.key),
@@ -41,8 +52,11 @@ pub fn explain(rollout: &Rollout, event: &Event) -> String {
 }
 
 fn explain_stage(rollout: &Rollout, subject: &str, index: usize, advance: &Advance) -> String {
-    let (name, weight) =
-        rollout.plan.stages.get(index).map_or(("?", String::new()), |s| (&*s.name, s.weight.to_string()));
+    let (name, weight) = rollout
+        .plan
+        .stages
+        .get(index)
+        .map_or(("?", String::new()), |s| (&*s.name, s.weight.to_string()));
     format!("{subject} entered stage {name} at {weight}{}", explain_advance(advance))
 }
 
@@ -61,7 +75,9 @@ fn explain_advance(advance: &Advance) -> String {
 /// Why a rollout goes back, as a fragment.
 pub(super) fn explain_cause(cause: &Cause) -> String {
     match cause {
-        Cause::Gate(found) => format!("{} {} failed, {}", found.gate, found.reads, found.verdict.reason),
+        Cause::Gate(found) => {
+            format!("{} {} failed, {}", found.gate, found.reads, found.verdict.reason)
+        }
         Cause::Trip(facts) => format!(
             "the guard shut the gate on {}: {} of {} requests to the canary were bad",
             facts.gate, facts.bad, facts.requests

@@ -44,7 +44,9 @@ pub(super) fn failed_gate(rollout: &Rollout) -> Option<GateVerdict> {
 
 /// Alerts to open and to end, given which are open.
 pub(super) fn alerts(rollout: &Rollout) -> Vec<Event> {
-    let Some(running) = rollout.running() else { return Vec::new() };
+    let Some(running) = rollout.running() else {
+        return Vec::new();
+    };
     judged(rollout)
         .into_iter()
         .filter(|(gate, _)| gate.then == Then::Alert)
@@ -61,7 +63,9 @@ pub(super) fn alerts(rollout: &Rollout) -> Vec<Event> {
 
 /// What still keeps the stage from ending, one fragment a reason; empty when it may end.
 pub(super) fn missing(rollout: &Rollout) -> Vec<String> {
-    let Some(running) = rollout.running() else { return Vec::new() };
+    let Some(running) = rollout.running() else {
+        return Vec::new();
+    };
     let mut reasons = Vec::new();
     if let State::Paused { by, .. } = &rollout.state {
         reasons.push(format!("paused by {by}"));
@@ -99,7 +103,9 @@ fn lacking_traffic(rollout: &Rollout, running: &Running) -> Vec<String> {
 pub(super) fn soak(rollout: &Rollout, running: &Running) -> Millis {
     match running.phase {
         Phase::Bake => rollout.plan.bake,
-        Phase::Stage => rollout.plan.stages.get(running.stage).map_or(Millis::ZERO, |stage| stage.soak),
+        Phase::Stage => {
+            rollout.plan.stages.get(running.stage).map_or(Millis::ZERO, |stage| stage.soak)
+        }
     }
 }
 
@@ -107,7 +113,9 @@ pub(super) fn soak(rollout: &Rollout, running: &Running) -> Millis {
 pub(super) fn step(rollout: &Rollout, running: &Running, advance: Advance) -> Event {
     let next = running.stage.saturating_add(1);
     match running.phase {
-        Phase::Stage if next < rollout.plan.stages.len() => Event::StageStarted { index: next, advance },
+        Phase::Stage if next < rollout.plan.stages.len() => {
+            Event::StageStarted { index: next, advance }
+        }
         Phase::Stage if rollout.plan.bake > Millis::ZERO => Event::BakeStarted { advance },
         Phase::Stage | Phase::Bake => Event::Promoted { advance },
     }

@@ -36,7 +36,9 @@ pub enum Level {
 
 /// The messages owed for `event`, number `seq` of the rollout as it is after it.
 pub fn deliveries(rollout: &Rollout, seq: u64, event: &Event) -> Vec<Delivery> {
-    let Some(level) = level(event) else { return Vec::new() };
+    let Some(level) = level(event) else {
+        return Vec::new();
+    };
     (0..rollout.plan.notify.len())
         .map(|receiver| Delivery {
             key: format!("{}:{seq}:{receiver}", rollout.id),
@@ -64,8 +66,9 @@ const fn level(event: &Event) -> Option<Level> {
         | Event::RolledBack => Some(Level::Info),
         Event::Held { .. } | Event::PersonAsked { .. } => Some(Level::Warning),
         Event::Alerted { .. } | Event::RollbackStarted { .. } => Some(Level::Critical),
-        Event::Created(_) | Event::BlockObserved { .. } | Event::Refused { .. } | Event::DeliverySettled(_) => {
-            None
-        }
+        Event::Created(_)
+        | Event::BlockObserved { .. }
+        | Event::Refused { .. }
+        | Event::DeliverySettled(_) => None,
     }
 }

@@ -42,7 +42,10 @@ pub struct TrackTotals {
 
 impl TrackTotals {
     /// Failures per request, 0..1; `None` without requests.
-    #[expect(clippy::cast_precision_loss, reason = "a ratio for people; counts stay far below 2^53")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a ratio for people; counts stay far below 2^53"
+    )]
     pub fn error_rate(&self) -> Option<f64> {
         (self.requests > 0).then(|| self.failures as f64 / self.requests as f64)
     }

@@ -114,7 +114,7 @@ pub enum End {
     /// The new release is stable.
     Promoted,
     /// Stable stayed; the version is remembered as rejected.
-    RolledBack(Cause),
+    RolledBack(Box<Cause>),
     /// A newer rollout took its place before it began.
     Superseded(RolloutId),
     /// Called off before it began.
@@ -165,7 +165,10 @@ impl Rollout {
     pub const fn running(&self) -> Option<&Running> {
         match &self.state {
             State::Running(running) | State::Paused { running, .. } => Some(running),
-            State::Waiting | State::Deploying { .. } | State::RollingBack { .. } | State::Ended { .. } => None,
+            State::Waiting
+            | State::Deploying { .. }
+            | State::RollingBack { .. }
+            | State::Ended { .. } => None,
         }
     }
 
