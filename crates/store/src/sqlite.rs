@@ -28,9 +28,9 @@ use crate::lease::{Held, Lease, LeaseError};
 use crate::log::{AppendError, Appended, Failure, Log, Reader, Request};
 use crate::outbox::{Outcome, SettleError};
 
-/// Events after which the write-ahead log is moved into the database. One event committed alone
-/// writes about four pages of 4 KiB, so it stays below some 16 MiB.
-const CHECKPOINT_EVENTS: usize = 1_000;
+/// Writes after which the write-ahead log is moved into the database. An event committed alone
+/// writes about four pages of 4 KiB, anything else fewer, so it stays below some 16 MiB.
+const CHECKPOINT_WRITES: usize = 1_000;
 
 /// A log in a SQLite file.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub struct SqliteLog {
     anchor: AnchorFile,
     /// Locked while this process holds the lease.
     lock: Option<File>,
-    /// Events appended since the last checkpoint.
+    /// Events and other writes since the last checkpoint.
     unmoved: usize,
 }
 
@@ -88,7 +88,10 @@ impl SqliteLog {
         let transaction = self.begin()?;
         let done = job(&transaction).map_err(|error| failed(&error))??;
         match transaction.commit() {
-            Ok(()) => Ok(done),
+            Ok(()) => {
+                self.count(1);
+                Ok(done)
+            }
             Err(error) => {
                 self.writer = None;
                 self.reader.close();
@@ -158,12 +161,9 @@ impl SqliteLog {
     }
 
     /// Moves the write-ahead log into the database once it has grown by enough.
-    fn count(&mut self, answers: &[Result<Appended, AppendError>], requests: &[Request]) {
-        let pairs = answers.iter().zip(requests);
-        let appended = pairs.filter(|(answer, _)| answer.is_ok());
-        let events: usize = appended.map(|(_, request)| request.append.entries.len()).sum();
-        self.unmoved = self.unmoved.saturating_add(events);
-        if self.unmoved >= CHECKPOINT_EVENTS {
+    fn count(&mut self, writes: usize) {
+        self.unmoved = self.unmoved.saturating_add(writes);
+        if self.unmoved >= CHECKPOINT_WRITES {
             self.checkpoint();
         }
     }
@@ -239,7 +239,7 @@ impl Log for SqliteLog {
     fn append_all(&mut self, requests: &[Request]) -> Vec<Result<Appended, AppendError>> {
         match self.try_append_all(requests) {
             Ok(answers) => {
-                self.count(&answers, requests);
+                self.count(requests.iter().map(|it| it.append.entries.len()).sum());
                 answers
             }
             Err(failure) => requests.iter().map(|_| Err(failure.clone().into())).collect(),
@@ -365,14 +365,25 @@ mod tests {
     }
 
     #[test]
+    fn writes_without_events_do_not_let_the_write_ahead_log_grow_either() {
+        let (folder, mut log, lease) = log();
+        for _ in 0..CHECKPOINT_WRITES * 3 {
+            log.renew(&lease, Millis(1_000), NOW).unwrap();
+        }
+        assert!(log.unmoved < CHECKPOINT_WRITES);
+        let frames = std::fs::metadata(folder.path().join("log.db-wal")).unwrap().len() / 4_120;
+        assert!(frames < 2 * CHECKPOINT_WRITES as u64, "{frames} frames of one page");
+    }
+
+    #[test]
     fn the_write_ahead_log_is_moved_into_the_database_as_it_grows() {
         let (folder, mut log, lease) = log();
         let mut many = append(0);
         let entry = many.entries.first().unwrap().clone();
-        many.entries = vec![entry; CHECKPOINT_EVENTS];
+        many.entries = vec![entry; CHECKPOINT_WRITES];
         log.append(&lease, many).unwrap();
         assert_eq!(log.unmoved, 0);
         let database = std::fs::read(folder.path().join("log.db")).unwrap();
-        assert!(database.len() > CHECKPOINT_EVENTS * 32, "{}", database.len());
+        assert!(database.len() > CHECKPOINT_WRITES * 32, "{}", database.len());
     }
 }
