@@ -28,6 +28,8 @@ pub struct RolloutView {
     pub state: String,
     /// True once nothing can happen to it any more.
     pub over: bool,
+    /// True while its stage holds and a person has been asked to look.
+    pub person_asked: bool,
     /// When it was asked for, milliseconds since the Unix epoch.
     #[schema(value_type = i64)]
     pub created_at: Timestamp,

@@ -23,6 +23,7 @@ impl Core {
             author: rollout.author.clone(),
             state: rollout.state_name().to_owned(),
             over: rollout.is_over(),
+            person_asked: rollout.running().is_some_and(|running| running.asked),
             created_at: rollout.created_at,
             ended_at: match &rollout.state {
                 State::Ended { at, .. } => Some(*at),
