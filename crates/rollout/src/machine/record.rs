@@ -23,8 +23,12 @@ pub struct StageRecord {
     pub stable: TrackTotals,
     /// What the gates said when it ended, or say now.
     pub verdicts: Vec<GateVerdict>,
-    /// Time counted of which nothing is known: a source was missing.
+    /// Time counted in which the canary had traffic.
+    pub observed: Millis,
+    /// Time counted of which nothing is known of the canary: its source was missing.
     pub unknown: Millis,
+    /// Time counted of which nothing is known of stable.
+    pub stable_unknown: Millis,
 }
 
 /// Sums over a stage for one track.
@@ -74,17 +78,48 @@ impl StageRecord {
             canary: TrackTotals { requests: 0, failures: 0, client_gone: 0, latency: Vec::new() },
             stable: TrackTotals { requests: 0, failures: 0, client_gone: 0, latency: Vec::new() },
             verdicts: Vec::new(),
+            observed: Millis::ZERO,
             unknown: Millis::ZERO,
+            stable_unknown: Millis::ZERO,
         }
     }
 
     pub(super) fn add(&mut self, canary: &Reading, stable: &Reading, length: Millis) {
         match canary {
-            Reading::Counts(counts) => self.canary.add(counts),
+            Reading::Counts(counts) => {
+                self.canary.add(counts);
+                if counts.requests > 0 {
+                    self.observed = self.observed.plus(length);
+                }
+            }
             Reading::Missing(_) => self.unknown = self.unknown.plus(length),
         }
-        if let Reading::Counts(counts) = stable {
-            self.stable.add(counts);
+        match stable {
+            Reading::Counts(counts) => self.stable.add(counts),
+            Reading::Missing(_) => self.stable_unknown = self.stable_unknown.plus(length),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(requests: u64) -> Reading {
+        Reading::Counts(TrackCounts { requests, ..TrackCounts::default() })
+    }
+
+    #[test]
+    fn time_is_observed_unknown_or_without_traffic() {
+        let mut record = StageRecord::begin("canary".to_owned(), Weight::percent(1), Timestamp(0));
+        let missing = Reading::Missing("no proxy is connected".to_owned());
+        record.add(&counts(5), &counts(95), Millis(10));
+        record.add(&counts(0), &counts(100), Millis(200));
+        record.add(&missing, &missing, Millis(3_000));
+        record.add(&counts(1), &missing, Millis(40_000));
+        assert_eq!(record.observed, Millis(40_010));
+        assert_eq!(record.unknown, Millis(3_000));
+        assert_eq!(record.stable_unknown, Millis(43_000));
+        assert_eq!((record.canary.requests, record.stable.requests), (6, 195));
     }
 }
