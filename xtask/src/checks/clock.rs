@@ -19,6 +19,11 @@ const ALLOWED: &[(&str, &[&str], &str)] = &[
         "the controller's only clock",
     ),
     (
+        "crates/cli/src/clock.rs",
+        &["SystemTime::now"],
+        "the command line's only clock: people are told how long ago something was",
+    ),
+    (
         "crates/traffic/src/proxy/",
         &["Instant::now"],
         "timeouts and latencies are measured where the bytes pass",

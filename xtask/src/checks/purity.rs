@@ -15,6 +15,7 @@ pub(crate) const CORE: &str = "crates/rollout";
 /// What the pure crate may be built with: words, numbers and text, nothing that runs or waits.
 const DEPENDENCIES: &[&str] = &[
     "garde",
+    "granit-parser",
     "jiff",
     "miette",
     "schemars",
@@ -22,6 +23,7 @@ const DEPENDENCIES: &[&str] = &[
     "serde-saphyr",
     "serde_json",
     "sha2",
+    "shlex",
     "strsim",
     "thiserror",
 ];
@@ -29,7 +31,10 @@ const DEPENDENCIES: &[&str] = &[
 /// Names the pure crate may not use, and what to do instead.
 const NAMES: &[(&str, &str)] = &[
     ("std::fs", "take the text as an argument"),
-    ("std::net", "take what was received as an argument"),
+    ("TcpStream", "take what was received as an argument"),
+    ("TcpListener", "take what was received as an argument"),
+    ("UdpSocket", "take what was received as an argument"),
+    ("ToSocketAddrs", "take the address as an argument: a name is looked up elsewhere"),
     ("std::thread", "return what is to be done; the server does it"),
     ("std::process", "return what is to be done; the server does it"),
     ("std::env", "take the value as an argument"),
@@ -113,6 +118,7 @@ mod tests {
         assert_eq!(lines("use std::{fs, collections::HashMap};"), [1, 1]);
         assert_eq!(lines("fn f() {\n std::time::SystemTime::now();\n}"), [2]);
         assert_eq!(lines("fn f() {}\nasync fn g() {}"), [2]);
+        assert_eq!(lines("use std::net::{IpAddr, TcpStream};"), [1]);
         assert_eq!(lines("fn f() { println!(\"{:?}\", std::env::var(\"X\")); }"), [1]);
     }
 
