@@ -29,7 +29,11 @@
 //!
 //! - Nothing on the request path takes a lock that another thread holds; a change of weight is
 //!   one pointer swap and fails no request.
-//! - Each request is counted exactly once. A client that went away is nobody's failure.
+//! - Each request is counted exactly once. A client that went away before the first byte (it
+//!   reset the connection, or ended in the middle of its upload) is counted apart and is
+//!   nobody's failure. One that only closed its sending half still waits, and gets its answer:
+//!   what the release does with its request counts, so that impatient clients do not hide
+//!   slow releases.
 //! - A user stays on one side while the salt stays; raising the weight only adds users.
 //! - Stable's share never goes to the canary; the canary's goes to stable whenever in doubt.
 //! - A snapshot that cannot be served changes nothing.

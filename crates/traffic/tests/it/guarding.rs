@@ -65,7 +65,8 @@ async fn a_canary_that_fails_everything_at_one_percent_is_shut_out_within_20_req
             failed
         }));
     }
-    let report = trips.recv().await.unwrap();
+    let report = tokio::time::timeout(std::time::Duration::from_secs(30), trips.recv()).await;
+    let report = report.expect("the gate is shut").unwrap();
     let after = counted(&proxy, "v1").counts.requests + 20_000;
     until("load goes on", || counted(&proxy, "v1").counts.requests >= after).await;
     stop.store(true, Ordering::Relaxed);

@@ -43,6 +43,8 @@ pub(crate) struct Backend {
     pub(crate) requests: Arc<AtomicU64>,
     /// Connections that carried such requests first.
     pub(crate) connections: Arc<AtomicU64>,
+    /// How many of those have ended.
+    pub(crate) ended: Arc<AtomicU64>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -79,7 +81,9 @@ impl Backend {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (requests, connections) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-        let (seen, opened) = (Arc::clone(&requests), Arc::clone(&connections));
+        let ended = Arc::new(AtomicU64::new(0));
+        let (seen, opened, over) =
+            (Arc::clone(&requests), Arc::clone(&connections), Arc::clone(&ended));
         let healthy = Arc::new(healthy);
         let answer: Arc<
             dyn Fn(Request<Incoming>) -> BoxFuture<'static, Response<Body>> + Send + Sync,
@@ -95,6 +99,7 @@ impl Backend {
                     Arc::clone(&answer),
                 );
                 let first = Arc::new(AtomicU64::new(1));
+                let (unused, over) = (Arc::clone(&first), Arc::clone(&over));
                 let service = service_fn(move |request: Request<Incoming>| {
                     let (healthy, answer) = (Arc::clone(&healthy), Arc::clone(&answer));
                     let is_check = request.uri().path() == "/health";
@@ -118,10 +123,11 @@ impl Backend {
                         .serve_connection(TokioIo::new(stream), service)
                         .with_upgrades()
                         .await;
+                    over.fetch_add(1 - unused.load(Ordering::Relaxed), Ordering::Relaxed);
                 });
             }
         });
-        Self { address, requests, connections, task }
+        Self { address, requests, connections, ended, task }
     }
 
     pub(crate) fn requests(&self) -> u64 {

@@ -75,6 +75,26 @@ async fn what_outlasts_the_drain_is_cut_and_not_the_releases_failure() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kept_connections_to_a_release_that_left_are_closed_long_before_the_drain_is_over() {
+    let ((v1, gate), v2) = (held("v1").await, Backend::named("v2").await);
+    let mut service = shop(v1.address);
+    (service.drain, service.timeouts.idle) = (Millis(3_600_000), Millis(3_600_000));
+    let (proxy, address) = proxy(service.clone()).await;
+    let (mut idle, mut busy) = (Http::connect(address).await, Http::connect(address).await);
+    let waiting = tokio::spawn(async move { idle.get("u").await });
+    let slow = tokio::spawn(async move { busy.get("slow").await });
+    until("both are in flight", || v1.requests() == 2).await;
+    gate.add_permits(1);
+    until("one is idle", || observed(&proxy, "shop").in_flight["v1"] == 1).await;
+    service.stable = Some(track("v2", v2.address));
+    proxy.apply(snapshot(2, [service])).unwrap();
+    until("the idle one is closed", || v1.ended.load(Ordering::Relaxed) == 1).await;
+    gate.add_permits(1);
+    assert_eq!((waiting.await.unwrap().text(), slow.await.unwrap().text()), ("v1", "v1"));
+    until("the busy one is closed", || v1.ended.load(Ordering::Relaxed) == 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_outlasts_the_drain_unanswered_gets_a_503_and_is_no_failure() {
     let ((v1, gate), v2) = (held("v1").await, Backend::named("v2").await);
     let mut service = shop(v1.address);
