@@ -1,8 +1,32 @@
 //! How a release reaches users: the plan, as written and as meant.
+//!
+//! [`read`] goes from text to [`Plan`] in three steps: the text becomes a tree that knows
+//! every place (`yaml`); the tree's shape is compared with the schema of [`PlanFile`]
+//! (`shape`); its values are given their meaning and checked against each other (`run`,
+//! `service`, `stages`, `gates`, `limit`). What is wrong is gathered as [`Finding`]s, all of them.
 
+mod condition;
+mod file;
+mod findings;
 mod gate;
+mod gates;
+mod limit;
+mod metric;
 #[expect(clippy::module_inception, reason = "the file that holds Plan is called plan")]
 mod plan;
+mod quantity;
+mod read;
+mod render;
+mod run;
+mod service;
+mod shape;
+mod stages;
+mod value;
+mod yaml;
 
+pub use file::{PlanFile, json_schema};
+pub use findings::{Finding, Severity};
 pub use gate::{Gate, Metric, Test, Then};
 pub use plan::{Budget, Deploy, Plan, Stage, Webhook};
+pub use read::read;
+pub use render::render;

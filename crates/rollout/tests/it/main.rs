@@ -5,3 +5,4 @@ mod evidence_properties;
 mod evidence_rates;
 mod evidence_trip;
 mod evidence_vectors;
+mod plan;

@@ -1,0 +1,355 @@
+//! The plan as written: which keys there are, what they hold, what an editor says of them.
+//!
+//! These types are the one list of keys. The JSON Schema is derived from them, and a plan's
+//! shape is checked against that schema ([`super::shape`]); their comments are what editors
+//! show. What the values mean is read from the text's own tree, which knows every place.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde_json::Value;
+
+/// How a release of one service reaches its users.
+#[derive(Debug, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlanFile {
+    /// The service's name: a lower-case letter, then lower-case letters, digits and `-`, at most 40.
+    #[schemars(regex(pattern = "^[a-z][a-z0-9-]{0,39}$"), example = &"analyzer")]
+    pub service: String,
+    /// The address the proxy takes the service's traffic on, `host:port`.
+    #[schemars(regex(pattern = ":[0-9]+$"), example = &"127.0.0.1:8080")]
+    pub listen: String,
+    /// How a version is run.
+    pub run: RunFile,
+    /// How a version is asked whether it is well: a path, or a map. Default: `/` every second.
+    pub health: Option<HealthForm>,
+    /// What ties a request to a user, so that the user stays on one side. Default: `{ cookie: sluice_id }`.
+    pub sticky: Option<StickyForm>,
+    /// How long each part of a request may take.
+    pub timeouts: Option<TimeoutsFile>,
+    /// How long requests in flight may still take when a version leaves. Default: `30s`.
+    pub drain: Option<Length>,
+    /// The stages, in order: traffic rises from one to the next and ends at 100 %.
+    #[schemars(length(min = 1))]
+    pub stages: Vec<StageFile>,
+    /// How long the new release serves everyone while the old one is kept ready. Default: `0s`.
+    pub bake: Option<Length>,
+    /// How long a stage that is past its time may hold before a person is asked. Default: `24h`.
+    pub hold_limit: Option<Length>,
+    /// The longest burst of failures that does not count as a broken version. Default: `10s`.
+    pub forgive: Option<Length>,
+    /// No stage ends on fewer requests to the canary than this. Default: 100.
+    pub min_requests: Option<u64>,
+    /// How often a healthy release may be rolled back, over the whole rollout. Default: `1%`.
+    pub false_rollback_rate: Option<Share>,
+    /// How often a stage may pass although its gate is not kept. Default: `5%`.
+    pub false_pass_rate: Option<Share>,
+    /// Who is told.
+    pub notify: Option<Vec<NotifyFile>>,
+}
+
+/// How a version is run.
+#[derive(Debug, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunFile {
+    /// Program and arguments, split into words as a shell would; no shell runs. `{version}` and
+    /// `{port}` are filled in.
+    #[schemars(example = &"./analyzer --version {version} --port {port}")]
+    pub command: CommandForm,
+    /// Variables set for it, besides `PORT` and `SLUICE_VERSION`. `{version}` and `{port}` are filled in.
+    pub env: Option<BTreeMap<String, String>>,
+    /// The folder it runs in; relative to the plan file's own.
+    pub directory: Option<String>,
+    /// How long it may take until its health check answers. Default: `30s`.
+    pub ready_within: Option<Length>,
+}
+
+/// One text, or its words.
+#[derive(Debug, JsonSchema)]
+#[serde(untagged)]
+pub enum CommandForm {
+    /// `./analyzer --port {port}`
+    Text(String),
+    /// `[./analyzer, --port, "{port}"]`
+    Words(Vec<String>),
+}
+
+/// A path, or everything about the health check.
+#[derive(Debug, JsonSchema)]
+#[serde(untagged)]
+pub enum HealthForm {
+    /// The path asked with GET.
+    Path(#[schemars(regex(pattern = "^/"))] String),
+    /// Everything.
+    Map(HealthFile),
+}
+
+/// How a version is asked whether it is well; 2xx and 3xx are good answers.
+#[derive(Debug, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HealthFile {
+    /// The path asked with GET. Default: `/`.
+    #[schemars(regex(pattern = "^/"), example = &"/health")]
+    pub path: Option<String>,
+    /// How often. Default: `1s`.
+    pub every: Option<Length>,
+    /// How long an answer may take. Default: `1s`.
+    pub timeout: Option<Length>,
+    /// So many good answers in a row make a version healthy. Default: 1.
+    pub healthy_after: Option<u64>,
+    /// So many bad answers in a row make it unhealthy. Default: 3.
+    pub unhealthy_after: Option<u64>,
+}
+
+/// `address`, or a cookie or header that holds the user.
+#[derive(Debug, JsonSchema)]
+#[serde(untagged)]
+pub enum StickyForm {
+    /// `address`: the client's address.
+    Word(#[schemars(regex(pattern = "^address$"))] String),
+    /// A cookie or a header.
+    Map(StickyFile),
+}
+
+/// A cookie or a header; one of the two.
+#[derive(Debug, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+pub struct StickyFile {
+    /// The cookie; where a request has none, the proxy sets one.
+    pub cookie: Option<String>,
+    /// The header; requests without it fall back to the client's address.
+    pub header: Option<String>,
+}
+
+/// How long each part of a request may take.
+#[derive(Debug, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TimeoutsFile {
+    /// Reading the request's head. Default: `10s`.
+    pub head: Option<Length>,
+    /// Connecting to the version. Default: `1s`.
+    pub connect: Option<Length>,
+    /// From the request sent to the response's first byte. Default: `60s`.
+    pub first_byte: Option<Length>,
+    /// Between two pieces of a body, and of a kept connection that does nothing. Default: `60s`.
+    pub idle: Option<Length>,
+}
+
+/// One exposure, how long it soaks, and what must hold meanwhile.
+#[derive(Debug, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StageFile {
+    /// The name, unique in the plan.
+    #[schemars(regex(pattern = "^[a-z][a-z0-9-]{0,39}$"), example = &"canary")]
+    pub name: String,
+    /// Who may meet the new release, in steps of 0.001 %.
+    pub traffic: Share,
+    /// Time with traffic the stage lasts at least. Only the last stage may leave it out.
+    pub r#for: Option<Length>,
+    /// What must hold all through the stage.
+    pub gates: Option<Gates>,
+    /// What must not go on for long.
+    pub rollback_when: Option<Breaches>,
+}
+
+/// Conditions that must hold, by metric.
+#[derive(Debug, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Gates {
+    /// Failed requests of all: `below 1%`, `below stable + 0.5%`, `no worse than stable`.
+    #[schemars(example = &"below 1%")]
+    pub error_rate: Option<GateForm>,
+    /// Requests that did not fail, of all: `above 99%`, `above stable - 0.5%`, `no worse than stable`.
+    #[schemars(example = &"above 99%")]
+    pub success_rate: Option<GateForm>,
+    /// Half of the requests are faster: `below 50ms`.
+    pub p50: Option<GateForm>,
+    /// 90 % of the requests are faster: `below 100ms`.
+    pub p90: Option<GateForm>,
+    /// 95 % of the requests are faster: `below 150ms`.
+    pub p95: Option<GateForm>,
+    /// 99 % of the requests are faster: `below 200ms`.
+    pub p99: Option<GateForm>,
+    /// 99.9 % of the requests are faster: `below 500ms`.
+    pub p999: Option<GateForm>,
+}
+
+/// A condition, or a condition and what happens when it is broken.
+#[derive(Debug, JsonSchema)]
+#[serde(untagged)]
+pub enum GateForm {
+    /// `below 1%`
+    Text(Condition),
+    /// `{ limit: below 1%, then: hold }`
+    Map(GateFile),
+}
+
+/// A condition and what happens when it is broken.
+#[derive(Debug, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GateFile {
+    /// The condition: `below 1%`.
+    pub limit: Condition,
+    /// Counts as broken only after so long without a break.
+    pub breached_for: Option<Length>,
+    /// What a broken gate does. Default: `roll back`.
+    pub then: Option<ThenWord>,
+}
+
+/// What a broken gate does.
+#[derive(Debug, JsonSchema)]
+pub enum ThenWord {
+    /// Roll back.
+    #[serde(rename = "roll back")]
+    RollBack,
+    /// The stage does not end while the gate is broken.
+    #[serde(rename = "hold")]
+    Hold,
+    /// Tell a person, who decides.
+    #[serde(rename = "alert")]
+    Alert,
+}
+
+/// Conditions that must not go on for long, by metric.
+#[derive(Debug, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Breaches {
+    /// `above 10% for 5m`
+    #[schemars(example = &"above 10% for 5m")]
+    pub error_rate: Option<Condition>,
+    /// `below 90% for 5m`
+    pub success_rate: Option<Condition>,
+    /// `above 100ms for 5m`
+    pub p50: Option<Condition>,
+    /// `above 200ms for 5m`
+    pub p90: Option<Condition>,
+    /// `above 300ms for 5m`
+    pub p95: Option<Condition>,
+    /// `above 400ms for 5m`
+    pub p99: Option<Condition>,
+    /// `above 1s for 5m`
+    pub p999: Option<Condition>,
+}
+
+/// A receiver of webhooks.
+#[derive(Debug, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NotifyFile {
+    /// Where to POST.
+    #[schemars(regex(pattern = "^https?://"), example = &"https://example.com/hook")]
+    pub webhook: String,
+    /// Where the signing secret is: `env:NAME` or `file:PATH`; never the secret itself.
+    #[schemars(regex(pattern = "^(env|file):."), example = &"env:HOOK_SECRET")]
+    pub secret: Option<String>,
+}
+
+/// A length of time: `200ms`, `30s`, `5m`, `1h 30m`, `7d`.
+#[derive(Debug, JsonSchema)]
+#[schemars(inline, example = &"5m")]
+pub struct Length(
+    #[schemars(regex(pattern = r"^[0-9.]+ *(ms|s|m|h|d)( *[0-9.]+ *(ms|s|m|h))*$"))] pub String,
+);
+
+/// A percentage: `1%`, `0.5%`.
+#[derive(Debug, JsonSchema)]
+#[schemars(inline, example = &"1%")]
+pub struct Share(#[schemars(regex(pattern = r"^[0-9]+(\.[0-9]+)? *%$"))] pub String);
+
+/// A condition that reads aloud: `below 1%`, `below 200ms`, `above 99%`, `no worse than stable`.
+#[derive(Debug, JsonSchema)]
+#[schemars(inline)]
+pub struct Condition(#[schemars(regex(pattern = "^(below|above|no worse than) "))] pub String);
+
+/// The JSON Schema of the plan file, for editors and for [`super::read`].
+pub fn json_schema() -> Value {
+    let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
+    let schema = settings.into_generator().into_root_schema_for::<PlanFile>();
+    let mut schema = Value::from(schema);
+    forget_null(&mut schema);
+    schema
+}
+
+/// A key that may be left out may not be empty: takes `null` out of every type.
+fn forget_null(schema: &mut Value) {
+    match schema {
+        Value::Array(parts) => {
+            parts.retain(|part| !is_null(part));
+            parts.iter_mut().for_each(forget_null);
+        }
+        Value::Object(parts) => {
+            parts.values_mut().for_each(forget_null);
+            let only = parts.get("type").and_then(Value::as_array);
+            if let Some([only]) = only.map(Vec::as_slice) {
+                let only = only.clone();
+                parts.insert("type".to_owned(), only);
+            }
+            lift_only_branch(parts);
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn is_null(part: &Value) -> bool {
+    part.is_null() || part == "null" || part.get("type").is_some_and(|kind| kind == "null")
+}
+
+/// `anyOf` with one branch left is that branch; descriptions of the outside stay.
+fn lift_only_branch(parts: &mut serde_json::Map<String, Value>) {
+    let branches = parts.get("anyOf").and_then(Value::as_array);
+    let Some([Value::Object(only)]) = branches.map(Vec::as_slice) else {
+        return;
+    };
+    let only = only.clone();
+    parts.remove("anyOf");
+    for (key, value) in only {
+        parts.entry(key).or_insert(value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every key, with the keys of lists under `[]` and of free maps under `*`.
+    fn keys(schema: &Value, path: &str, out: &mut Vec<String>) {
+        let branches = ["anyOf", "oneOf"].iter().filter_map(|key| schema[*key].as_array());
+        for branch in branches.flatten() {
+            keys(branch, path, out);
+        }
+        for (key, inner) in schema["properties"].as_object().into_iter().flatten() {
+            let required =
+                schema["required"].as_array().is_some_and(|all| all.contains(&key[..].into()));
+            out.push(format!("{path}{key}{}", if required { " (required)" } else { "" }));
+            keys(inner, &format!("{path}{key}."), out);
+        }
+        if schema["items"].is_object() {
+            keys(&schema["items"], &format!("{path}[]."), out);
+        }
+    }
+
+    #[test]
+    fn the_schema_knows_every_key() {
+        let mut all = Vec::new();
+        keys(&json_schema(), "", &mut all);
+        insta::assert_snapshot!(all.join("\n"));
+    }
+
+    fn described(schema: &Value) {
+        for (key, inner) in schema["properties"].as_object().into_iter().flatten() {
+            assert!(inner["description"].is_string(), "{key} is described");
+            described(inner);
+        }
+        for inner in schema.as_object().into_iter().flatten().map(|(_, inner)| inner) {
+            inner.as_array().into_iter().flatten().for_each(described);
+        }
+    }
+
+    #[test]
+    fn the_schema_describes_every_key_and_allows_no_null() {
+        let schema = json_schema();
+        assert!(!schema.to_string().contains("null"));
+        described(&schema);
+    }
+}

@@ -1,0 +1,192 @@
+//! Where traffic comes in, how users are told apart, how versions are watched, who is told.
+
+use core::net::{IpAddr, Ipv6Addr};
+
+use super::findings::Findings;
+use super::plan::Webhook;
+use super::run::is_variable;
+use super::value;
+use super::yaml::Node;
+use crate::route::{HealthCheck, Sticky, Timeouts};
+use crate::units::Millis;
+
+const SECOND: Millis = Millis::from_secs(1);
+
+/// The address under `listen`, `host:port`.
+pub(super) fn listen(plan: &Node, findings: &mut Findings<'_>) -> String {
+    let Some((node, text)) = plan.get("listen").and_then(|node| Some((node, node.text()?))) else {
+        return String::new();
+    };
+    match host_of(text) {
+        None => {
+            let message = format!("read `{text}`; allowed: host:port, as in `127.0.0.1:8080`");
+            findings.error("listen-address", node.place(), message, None);
+        }
+        Some(host) if !is_loopback(host) => {
+            let message = format!("read `{text}`, which takes requests from other machines");
+            let help = Some("write `127.0.0.1` to take requests from this machine only".to_owned());
+            findings.warning("listen-not-loopback", node.place(), message, help);
+        }
+        Some(_) => {}
+    }
+    text.to_owned()
+}
+
+/// The host of `host:port`, where both are well-formed.
+fn host_of(text: &str) -> Option<&str> {
+    let (host, port) = text.rsplit_once(':')?;
+    let port: u16 = port.parse().ok()?;
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let well_formed = match bracketed {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => {
+            !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c))
+        }
+    };
+    (port > 0 && well_formed).then(|| bracketed.unwrap_or(host))
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// The check under `health`: a path, or a map.
+pub(super) fn health(plan: &Node, findings: &mut Findings<'_>) -> HealthCheck {
+    let node = plan.get("health");
+    let path =
+        node.and_then(|node| if node.text().is_some() { Some(node) } else { node.get("path") });
+    let text = path.and_then(Node::text).unwrap_or("/");
+    if let Some(path) = path
+        && (!text.starts_with('/') || text.contains(char::is_whitespace))
+    {
+        let message = format!("read `{text}`; allowed: a path that starts with `/`");
+        findings.error("health-path", path.place(), message, None);
+    }
+    let every = Millis(10)..=Millis::from_secs(600);
+    let timeout = Millis(10)..=Millis::from_secs(60);
+    HealthCheck {
+        path: text.to_owned(),
+        every: value::length(node, "every", SECOND, &every, findings),
+        timeout: value::length(node, "timeout", SECOND, &timeout, findings),
+        healthy_after: value::count(node, "healthy_after", 1, 1_000, findings),
+        unhealthy_after: value::count(node, "unhealthy_after", 3, 1_000, findings),
+    }
+}
+
+/// What ties a request to a user.
+pub(super) fn sticky(plan: &Node, findings: &mut Findings<'_>) -> Sticky {
+    let default = Sticky::Cookie("sluice_id".to_owned());
+    let Some(node) = plan.get("sticky") else {
+        return default;
+    };
+    let by = |key: &str| node.get(key).and_then(|by| Some((by, by.text()?)));
+    let (by, text, sticky) = match (node.text(), by("cookie"), by("header")) {
+        (Some("address"), _, _) => return Sticky::Address,
+        (None, Some((by, text)), None) => (by, text, Sticky::Cookie(text.to_owned())),
+        (None, None, Some((by, text))) => (by, text, Sticky::Header(text.to_owned())),
+        (read, _, _) => {
+            let read = read.map_or("none or both of `cookie` and `header`".to_owned(), |text| {
+                format!("`{text}`")
+            });
+            let message = format!(
+                "read {read}; allowed: `{{ cookie: name }}`, `{{ header: name }}` or `address`"
+            );
+            findings.error("sticky", node.place(), message, None);
+            return default;
+        }
+    };
+    if !is_token(text) {
+        let message = format!("read `{text}`; allowed: letters, digits and any of !#$%&'*+-.^_`|~");
+        findings.error("sticky", by.place(), message, None);
+    }
+    sticky
+}
+
+/// A token of RFC 9110, section 5.6.2: what names a header or a cookie.
+fn is_token(text: &str) -> bool {
+    !text.is_empty()
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
+}
+
+/// The lengths under `timeouts`.
+pub(super) fn timeouts(plan: &Node, findings: &mut Findings<'_>) -> Timeouts {
+    let node = plan.get("timeouts");
+    let bounds = Millis(1)..=Millis::from_secs(86_400);
+    let mut read = |key, default| value::length(node, key, default, &bounds, findings);
+    Timeouts {
+        head: read("head", Millis::from_secs(10)),
+        connect: read("connect", SECOND),
+        first_byte: read("first_byte", Millis::from_secs(60)),
+        idle: read("idle", Millis::from_secs(60)),
+    }
+}
+
+/// The receivers under `notify`.
+pub(super) fn notify(plan: &Node, findings: &mut Findings<'_>) -> Vec<Webhook> {
+    let receivers = plan.get("notify").map(Node::items).unwrap_or_default();
+    receivers.iter().filter_map(|node| webhook(node, findings)).collect()
+}
+
+fn webhook(node: &Node, findings: &mut Findings<'_>) -> Option<Webhook> {
+    let url = node.get("webhook")?;
+    let text = url.text()?;
+    if !is_http(text) {
+        let message =
+            format!("read `{text}`; allowed: an address that starts with https:// or http://");
+        findings.error("webhook-url", url.place(), message, None);
+    }
+    let secret = node.get("secret").and_then(|node| secret(node, findings));
+    Some(Webhook { url: text.to_owned(), secret })
+}
+
+fn is_http(url: &str) -> bool {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '['))
+        && !url.contains(char::is_whitespace)
+}
+
+/// A reference to a secret. What is no reference may be the secret itself and is not repeated.
+fn secret(node: &Node, findings: &mut Findings<'_>) -> Option<String> {
+    let text = node.text()?;
+    let variable = text.strip_prefix("env:").is_some_and(is_variable);
+    let file = text.strip_prefix("file:").is_some_and(|path| !path.trim().is_empty());
+    if variable || file {
+        return Some(text.to_owned());
+    }
+    let message = "read something that is no reference to a secret (not repeated here); allowed: `env:NAME` and `file:PATH`";
+    let help =
+        Some("keep the secret itself out of the plan; if it was real, replace it".to_owned());
+    findings.error("secret-in-plan", node.place(), message, help);
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_to_listen_on_have_a_host_and_a_port() {
+        for (text, host) in
+            [("127.0.0.1:80", "127.0.0.1"), ("[::1]:80", "::1"), ("localhost:8080", "localhost")]
+        {
+            assert_eq!(host_of(text), Some(host));
+            assert!(is_loopback(host));
+        }
+        for text in
+            ["8080", ":8080", "localhost", "localhost:0", "localhost:70000", "[x]:1", "a b:1"]
+        {
+            assert_eq!(host_of(text), None, "{text}");
+        }
+        assert!(!is_loopback("0.0.0.0"));
+    }
+
+    #[test]
+    fn only_http_addresses_are_posted_to() {
+        assert!(
+            is_http("https://example.com/hook")
+                && is_http("http://127.0.0.1:9/x")
+                && is_http("http://[::1]:9")
+        );
+        assert!(!is_http("ftp://example.com") && !is_http("https://") && !is_http("https://a b"));
+    }
+}

@@ -1,0 +1,282 @@
+//! Plans as people write them: the good, the broken, and the random.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use rollout::plan::{Finding, Plan, Severity, read, render};
+
+const ANALYZER: &str = include_str!("../../../../examples/analyzer/sluice.yaml");
+
+/// The least a plan needs.
+const LEAST: &str = "\
+service: shop
+listen: 127.0.0.1:8080
+run: { command: \"./shop {port}\" }
+stages:
+  - { name: canary, traffic: 5%, for: 10m, gates: { error_rate: below 1% } }
+  - { name: all, traffic: 100%, gates: { error_rate: below 1% } }
+";
+
+fn plan(text: &str) -> (Plan, Vec<Finding>) {
+    read("sluice.yaml", text)
+        .unwrap_or_else(|found| panic!("{}", render("sluice.yaml", text, &found, false)))
+}
+
+/// The report on a plan that must be refused.
+fn refused(text: &str) -> String {
+    let found = read("sluice.yaml", text).expect_err("the plan is broken");
+    render("sluice.yaml", text, &found, false)
+}
+
+/// [`LEAST`] with one piece written differently.
+fn with(old: &str, new: &str) -> String {
+    assert!(LEAST.contains(old), "{old} is in the plan");
+    LEAST.replacen(old, new, 1)
+}
+
+fn codes(text: &str) -> Vec<&'static str> {
+    let found = read("sluice.yaml", text).map_or_else(|found| found, |(_, found)| found);
+    found.iter().map(|finding| finding.code).collect()
+}
+
+#[test]
+fn the_analyzer_of_002_reads_as_meant() {
+    let (plan, warnings) = plan(ANALYZER);
+    assert_eq!(warnings, []);
+    insta::assert_json_snapshot!(plan);
+}
+
+#[test]
+fn the_least_plan_is_filled_with_defaults() {
+    let (plan, warnings) = plan(LEAST);
+    assert_eq!(warnings, []);
+    insta::assert_json_snapshot!(plan);
+}
+
+#[test]
+fn every_example_reads_without_an_error() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let plans = plans_below(&examples);
+    assert!(!plans.is_empty());
+    for path in plans {
+        let text = read_text(&path);
+        let name = path.display().to_string();
+        if let Err(found) = read(&name, &text) {
+            panic!("{}", render(&name, &text, &found, false));
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test may read what it tests")]
+fn read_text(path: &Path) -> String {
+    fs::read_to_string(path).expect("the example can be read")
+}
+
+fn plans_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("the folder can be listed");
+    let paths = entries.map(|entry| entry.expect("the entry can be read").path());
+    paths
+        .flat_map(|path| if path.is_dir() { plans_below(&path) } else { vec![path] })
+        .filter(|path| path.ends_with("sluice.yaml"))
+        .collect()
+}
+
+#[test]
+fn an_empty_file_lacks_every_key_a_plan_needs() {
+    insta::assert_snapshot!(refused(""));
+}
+
+#[test]
+fn every_shape_error_is_reported_at_once() {
+    insta::assert_snapshot!(refused(
+        "\
+servise: shop
+listen: [127.0.0.1]
+listen: 127.0.0.1:8080
+run:
+  comand: ./shop {port}
+  env: { A: { B: 1 } }
+stages:
+  - { name: canary, traffic: 5%, for: 10m, gate: { error_rate: below 1% } }
+  - all
+min_requests:
+"
+    ));
+}
+
+#[test]
+fn a_number_without_its_unit_is_refused() {
+    let text = with("for: 10m", "for: 600").replace("5%", "5");
+    insta::assert_snapshot!(refused(&text));
+}
+
+#[test]
+fn lengths_and_shares_say_what_is_allowed() {
+    let text = with("for: 10m", "for: 10 minutes").replace("5%", "5.12345%")
+        + "drain: 30m 1h\nbake: 1y\nhold_limit: 400d\nfalse_pass_rate: 90%\nmin_requests: many\n";
+    insta::assert_snapshot!(refused(&text));
+}
+
+#[test]
+fn traffic_rises_from_stage_to_stage_and_ends_at_all() {
+    let stages = [
+        "  - { name: one, traffic: 50%, for: 10m, gates: { p99: below 1s } }",
+        "  - { name: two, traffic: 10%, gates: { p99: below 1s } }",
+        "  - { name: one, traffic: 90%, for: 0s, gates: { p99: below 1s } }",
+    ]
+    .join("\n");
+    let (head, _) = LEAST.split_once("  - ").expect("there are stages");
+    insta::assert_snapshot!(refused(&format!("{head}{stages}")));
+}
+
+#[test]
+fn a_gate_that_cannot_be_decided_is_refused() {
+    let gates = "{ error_rate: below 0%, success_rate: above 100%, p50: below 0ms, p90: below 90s, p95: no worse than stable }";
+    insta::assert_snapshot!(refused(&with("{ error_rate: below 1% }", gates)));
+}
+
+#[test]
+fn a_gate_reads_aloud_or_not_at_all() {
+    let gates = "{ error_rate: \"< 1%\", success_rate: below 99%, p50: below 200, p90: below 1%, p95: fast, p99: above 10ms for 5m }";
+    insta::assert_snapshot!(refused(&with("{ error_rate: below 1% }", gates)));
+}
+
+#[test]
+fn what_is_not_measured_is_named() {
+    let gates = "{ eror_rate: below 1%, memory: below 1GB, cache_hit_rate: above 60%, error_rate: below previous + 5%, success_rate: no worse than baseline }";
+    insta::assert_snapshot!(refused(&with("{ error_rate: below 1% }", gates)));
+}
+
+#[test]
+fn nothing_is_compared_with_stable_at_100_percent() {
+    let text = LEAST.replace("below 1%", "below stable + 0.5%");
+    insta::assert_snapshot!(refused(&text));
+}
+
+#[test]
+fn rollback_when_says_what_must_not_go_on() {
+    let breaches = "rollback_when: { error_rate: above 10%, success_rate: above 90% for 5m, p99: above 1s for 5s, p95: above stable + 5% for 5m }";
+    insta::assert_snapshot!(refused(&with("gates:", &format!("{breaches}, gates:"))));
+}
+
+#[test]
+fn a_long_gate_is_checked_in_every_part() {
+    let gates = "{ error_rate: { limit: below 1%, breached_for: 10s, then: rollback }, p99: { breached_for: 5m }, success_rate: { limit: no worse than stable, breached_for: 5m, unless: never } }";
+    insta::assert_snapshot!(refused(&with("{ error_rate: below 1% }", gates)));
+}
+
+#[test]
+fn a_version_that_cannot_be_run_is_refused() {
+    let run = "command: \"./shop 'open\"";
+    insta::assert_snapshot!(refused(&with("command: \"./shop {port}\"", run)));
+    let run = "command: \"./shop --v {versoin} | tee log\", env: { 1A: x }, ready_within: 2d";
+    insta::assert_snapshot!(refused(&with("command: \"./shop {port}\"", run)));
+    insta::assert_snapshot!(refused(&with("command: \"./shop {port}\"", "command: []")));
+}
+
+#[test]
+fn the_service_and_its_surroundings_are_checked() {
+    let text = with("service: shop", "service: My_Shop").replace("127.0.0.1:8080", "8080")
+        + "health: { path: health, every: 1ms, healthy_after: 0 }\nsticky: { cookie: a, header: b }\n";
+    insta::assert_snapshot!(refused(&text));
+}
+
+#[test]
+fn a_secret_in_the_plan_is_refused_and_never_shown() {
+    let report = refused(&format!(
+        "{LEAST}notify: [ {{ webhook: \"ftp://example.com\", secret: hunter2-and-more }} ]\n"
+    ));
+    assert!(!report.contains("hunter2"));
+    insta::assert_snapshot!(report);
+}
+
+#[test]
+fn text_that_is_no_yaml_has_one_finding() {
+    insta::assert_snapshot!(refused("service: shop\nstages: [a, {b: 1]\nbake: 1d\n"));
+}
+
+#[test]
+fn what_someone_should_look_at_is_a_warning() {
+    let text = LEAST
+        .replace("127.0.0.1", "0.0.0.0")
+        .replace("for: 10m, gates: { error_rate: below 1% }", "for: 1m");
+    let (_, warnings) = plan(&text);
+    assert!(warnings.iter().all(|finding| finding.severity == Severity::Warning));
+    insta::assert_snapshot!(render("sluice.yaml", &text, &warnings, false));
+}
+
+#[test]
+fn colour_is_added_only_when_asked_for() {
+    let found = read("sluice.yaml", "").expect_err("nothing is no plan");
+    assert!(render("sluice.yaml", "", &found, true).contains('\u{1b}'));
+    assert!(!render("sluice.yaml", "", &found, false).contains('\u{1b}'));
+}
+
+#[test]
+fn success_and_failure_are_two_sides_of_one_share() {
+    let gates = |text: &str| plan(text).0.stages[0].gates.clone();
+    let failures = gates(LEAST);
+    let successes = gates(&with("error_rate: below 1%", "success_rate: above 99%"));
+    assert_eq!(failures[0].test, successes[0].test);
+}
+
+#[test]
+fn bounds_are_part_of_what_is_allowed() {
+    for (line, code) in [
+        ("forgive: 100ms", None),
+        ("forgive: 99ms", Some("out-of-range")),
+        ("drain: 1h", None),
+        ("drain: 61m", Some("out-of-range")),
+        ("min_requests: 0", Some("invalid-number")),
+        ("min_requests: 1", None),
+        ("false_pass_rate: 0%", Some("out-of-range")),
+        ("false_pass_rate: 50%", None),
+        ("sticky: address", None),
+        ("sticky: adress", Some("sticky")),
+        ("health: health", Some("health-path")),
+        ("bake: 90d", None),
+        ("bake: 91d", Some("out-of-range")),
+    ] {
+        assert_eq!(codes(&format!("{LEAST}{line}\n")), Vec::from_iter(code), "{line}");
+    }
+}
+
+/// Pieces a plan is made of, to break it with.
+fn piece() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[ \\-:{}\\[\\]&*!|>'\"%@#,a-z0-9\n]{0,6}",
+        Just("&a ".to_owned()),
+        Just("*a".to_owned()),
+        Just("<<: *a\n".to_owned()),
+        Just("\u{feff}é\u{0}".to_owned()),
+        any::<String>(),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic(text in any::<String>()) {
+        let _ = read("sluice.yaml", &text).map_err(|found| render("sluice.yaml", &text, &found, false));
+    }
+
+    #[test]
+    fn no_change_to_a_plan_makes_the_reader_panic(
+        at in any::<prop::sample::Index>(),
+        cut in 0_usize..40,
+        piece in piece(),
+    ) {
+        let start = at.index(ANALYZER.len());
+        let end = (start + cut).min(ANALYZER.len());
+        let (Some(before), Some(after)) = (ANALYZER.get(..start), ANALYZER.get(end..)) else { return Ok(()) };
+        let text = format!("{before}{piece}{after}");
+        match read("sluice.yaml", &text) {
+            Ok((plan, _)) => prop_assert!(plan.stages.iter().all(|stage| stage.weight.steps() > 0)),
+            Err(found) => {
+                prop_assert!(found.iter().any(|finding| finding.severity == Severity::Error));
+                let report = render("sluice.yaml", &text, &found, false);
+                prop_assert!(found.iter().all(|finding| report.contains(finding.code)));
+            }
+        }
+    }
+}
