@@ -3,6 +3,8 @@
 //! Plain ASCII in the manner of compilers, so that it survives logs and pagers. Written here
 //! because a crate for it would bring more code than the rest of the plan's dependencies.
 
+use std::ops::Range;
+
 use super::findings::{Finding, Severity};
 
 /// The most characters of a plan's line that are shown.
@@ -112,16 +114,16 @@ fn covered(text: &str, findings: &[Finding]) -> String {
     text.char_indices().map(hide).collect()
 }
 
-/// From every `...secret...:` on a line to the line's end, where no reference follows.
-fn written_secrets(text: &str) -> impl Iterator<Item = std::ops::Range<usize>> + '_ {
+/// What follows every key with `secret` in its name to the line's end, where it is no reference.
+fn written_secrets(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
     text.match_indices("secret").filter_map(|(at, _)| {
         let rest = text.get(at..)?.lines().next()?;
-        let colon = rest.find(':')?;
-        let value = rest.get(colon.saturating_add(1)..)?;
+        let (key, value) = rest.split_once(':')?;
+        let word = |c: char| c.is_alphanumeric() || "_-\"' ".contains(c);
         let bare = value.trim_start().trim_start_matches(['"', '\'']);
         let reference = bare.starts_with("env:") || bare.starts_with("file:");
-        let start = at.saturating_add(rest.len()).saturating_sub(value.len());
-        (!reference).then(|| start..at.saturating_add(rest.len()))
+        let end = at.saturating_add(rest.len());
+        (key.chars().all(word) && !reference).then(|| end.saturating_sub(value.len())..end)
     })
 }
 

@@ -1,5 +1,6 @@
 //! Plans as people write them: the good, the broken, and the random.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -70,7 +71,7 @@ fn every_example_reads_without_an_error() {
 
 #[expect(clippy::disallowed_methods, reason = "a test may read what it tests")]
 fn read_text(path: &Path) -> String {
-    fs::read_to_string(path).expect("the example can be read")
+    fs::read_to_string(path).expect("the file can be read")
 }
 
 fn plans_below(folder: &Path) -> Vec<PathBuf> {
@@ -128,6 +129,22 @@ fn traffic_rises_from_stage_to_stage_and_ends_at_all() {
     .join("\n");
     let (head, _) = LEAST.split_once("  - ").expect("there are stages");
     insta::assert_snapshot!(refused(&format!("{head}{stages}")));
+}
+
+#[test]
+fn a_plan_has_stages_with_names() {
+    let (head, _) = LEAST.split_once("stages:").expect("there are stages");
+    insta::assert_snapshot!(refused(&format!("{head}stages: []\n")));
+    insta::assert_snapshot!(refused(&with("name: canary", "name: The Canary")));
+}
+
+#[test]
+fn a_plan_that_is_too_deep_is_refused() {
+    insta::assert_snapshot!(refused(&format!(
+        "{LEAST}notify: {}{}\n",
+        "[".repeat(20),
+        "]".repeat(20)
+    )));
 }
 
 #[test]
@@ -240,6 +257,27 @@ fn bounds_are_part_of_what_is_allowed() {
     ] {
         assert_eq!(codes(&format!("{LEAST}{line}\n")), Vec::from_iter(code), "{line}");
     }
+}
+
+/// The snapshots above hold a finding of every code, and the reference lists every code.
+#[test]
+fn every_code_is_shown_here_and_listed_in_the_reference() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let reference = read_text(&root.join("../../docs/plan.md"));
+    let (_, table) = reference.split_once("## Findings").expect("the reference lists findings");
+    let listed = table.lines().filter_map(|line| {
+        let (code, rest) = line.strip_prefix("| `")?.split_once("` | ")?;
+        let (severity, _) = rest.split_once(" |")?;
+        Some(format!("{severity}[{code}]"))
+    });
+    let snapshots = fs::read_dir(root.join("tests/it/snapshots")).expect("there are snapshots");
+    let reports = snapshots.map(|entry| read_text(&entry.expect("a snapshot").path()));
+    let shown = reports.flat_map(|report| {
+        let heads = report.lines().filter_map(|line| line.split_once("]: "));
+        heads.map(|(head, _)| format!("{head}]")).collect::<Vec<_>>()
+    });
+    let shown = shown.filter(|head| head.starts_with("error[") || head.starts_with("warning["));
+    assert_eq!(listed.collect::<BTreeSet<_>>(), shown.collect::<BTreeSet<_>>());
 }
 
 /// Pieces a plan is made of, to break it with.
