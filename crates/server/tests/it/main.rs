@@ -1,0 +1,4 @@
+//! The server's parts against real processes and real connections.
+
+mod deployer;
+mod roles;
