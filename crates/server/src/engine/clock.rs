@@ -12,7 +12,8 @@ impl Clock {
     /// The time of day, for what is written down.
     pub(crate) fn now(self) -> Timestamp {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let millis = since.map_or(0, |length| i64::try_from(length.as_millis()).unwrap_or(i64::MAX));
+        let millis =
+            since.map_or(0, |length| i64::try_from(length.as_millis()).unwrap_or(i64::MAX));
         Timestamp(millis)
     }
 

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use rollout::machine::{Board, Rollout, RolloutId};
 use rollout::route::Snapshot;
-use store::{Lease, Store};
+use store::Store;
+use store::lease::Lease;
 use tokio::sync::{broadcast, watch};
 use traffic::ProxySettings;
 
@@ -14,7 +15,7 @@ use super::gather::Window;
 use super::proxies::Proxies;
 use super::rates::Rates;
 use super::reconcile::Leaving;
-use crate::deployers::ProcessDeployer;
+use crate::deployers::process::ProcessDeployer;
 
 /// What the engine is started with.
 #[derive(Clone, Debug)]
@@ -43,6 +44,8 @@ pub(super) struct Core {
     /// Releases that have left and still answer requests under way.
     pub(super) leaving: BTreeMap<String, Leaving>,
     pub(super) rates: Rates,
+    /// Why nothing may advance: the log is shorter than it was.
+    pub(super) frozen: Option<String>,
     /// What was last pushed to the proxies.
     pub(super) snapshot: Snapshot,
     pub(super) snapshots: watch::Sender<Snapshot>,
@@ -56,6 +59,10 @@ pub(super) struct Core {
 impl Core {
     /// The rollouts that are not over, by id.
     pub(super) fn unfinished(&self) -> Vec<RolloutId> {
-        self.rollouts.values().filter(|rollout| !rollout.is_over()).map(|rollout| rollout.id.clone()).collect()
+        self.rollouts
+            .values()
+            .filter(|rollout| !rollout.is_over())
+            .map(|rollout| rollout.id.clone())
+            .collect()
     }
 }

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::core::Core;
 use super::handle::{Create, EngineError};
-use crate::deployers::ProcessDeployer;
+use crate::deployers::process::ProcessDeployer;
 
 impl Core {
     /// Creates a rollout; it waits for its turn, which comes at once when nothing else of the
@@ -21,8 +21,9 @@ impl Core {
         let (plan, _) = plan::read(&create.plan_name, &create.plan).map_err(EngineError::Plan)?;
         self.refuse_taken_address(&plan)?;
         check_version(&create.version)?;
-        let digest = ProcessDeployer::digest(&plan.deploy, &create.version, create.directory.as_ref())
-            .map_err(|error| EngineError::Invalid(error.to_string()))?;
+        let digest =
+            ProcessDeployer::digest(&plan.deploy, &create.version, create.directory.as_ref())
+                .map_err(|error| EngineError::Invalid(error.to_string()))?;
         let request = Request {
             service: &plan.service,
             version: &create.version,
@@ -63,7 +64,12 @@ impl Core {
         Ok(())
     }
 
-    async fn supersede(&mut self, older: &RolloutId, by: &RolloutId, who: Actor) -> Result<(), EngineError> {
+    async fn supersede(
+        &mut self,
+        older: &RolloutId,
+        by: &RolloutId,
+        who: Actor,
+    ) -> Result<(), EngineError> {
         let command = Command::Supersede { by: by.clone() };
         self.feed(older, Input::Command(command, who)).await.map(|_| ())
     }

@@ -1,7 +1,8 @@
 //! One input, from the decision to the state: decide, append, apply.
 
 use rollout::machine::{Event, Input, Rollout, RolloutId, decide, deliveries, explain};
-use store::{Append, AppendError, Entry, Owed};
+use store::log::{Append, AppendError, Entry};
+use store::outbox::Owed;
 
 use super::core::Core;
 use super::handle::EngineError;
@@ -14,7 +15,11 @@ impl Core {
     /// # Errors
     /// A refusal, which is written down as well; or that the log cannot be written, and then
     /// nothing has changed but, on the way back, a gate that was shut.
-    pub(super) async fn feed(&mut self, id: &RolloutId, input: Input) -> Result<usize, EngineError> {
+    pub(super) async fn feed(
+        &mut self,
+        id: &RolloutId,
+        input: Input,
+    ) -> Result<usize, EngineError> {
         let Some(rollout) = self.rollouts.get(id) else {
             return Err(EngineError::Unknown(id.to_string()));
         };
@@ -24,6 +29,7 @@ impl Core {
         };
         match decide(rollout, input, self.clock.now()) {
             Ok(events) => {
+                let events = self.hold_if_frozen(events)?;
                 let count = events.len();
                 self.record(id, events).await?;
                 Ok(count)
@@ -38,8 +44,23 @@ impl Core {
         }
     }
 
+    /// A log that lost its end may have lost a rollback: until an operator has looked, nothing
+    /// goes on. Counting and going back are as free as ever.
+    fn hold_if_frozen(&self, events: Vec<Event>) -> Result<Vec<Event>, EngineError> {
+        let Some(why) = &self.frozen else { return Ok(events) };
+        let (advances, rest): (Vec<Event>, Vec<Event>) = events.into_iter().partition(is_advance);
+        if rest.is_empty() && !advances.is_empty() {
+            return Err(EngineError::Invalid(why.clone()));
+        }
+        Ok(rest)
+    }
+
     /// Appends `events`, then applies them. On the way back the gate is shut first.
-    pub(super) async fn record(&mut self, id: &RolloutId, events: Vec<Event>) -> Result<(), EngineError> {
+    pub(super) async fn record(
+        &mut self,
+        id: &RolloutId,
+        events: Vec<Event>,
+    ) -> Result<(), EngineError> {
         if events.is_empty() {
             return Ok(());
         }
@@ -76,9 +97,8 @@ impl Core {
     ) -> Result<(), EngineError> {
         let Some(first) = steps.first() else { return Ok(()) };
         let mut entries = Vec::with_capacity(events.len());
-        let mut owed = Vec::new();
         for (step, event) in steps.iter().zip(events) {
-            entries.push(Entry { kind: event.kind().to_owned(), body: json(event)? });
+            let mut owed = Vec::new();
             for delivery in deliveries(step, step.seq, event) {
                 owed.push(Owed {
                     key: delivery.key.clone(),
@@ -86,10 +106,11 @@ impl Core {
                     body: json(&delivery)?,
                 });
             }
+            entries.push(Entry { kind: event.kind().to_owned(), body: json(event)?, owed });
         }
-        let owes = !owed.is_empty();
+        let owes = entries.iter().any(|entry| !entry.owed.is_empty());
         let append =
-            Append { rollout: first.id.to_string(), expected, at: self.clock.now(), entries, owed };
+            Append { rollout: first.id.to_string(), expected, at: self.clock.now(), entries };
         self.store.append(&self.lease, append).await.map_err(log_error)?;
         if owes {
             self.owed.notify_one();
@@ -112,4 +133,15 @@ fn json(value: &impl serde::Serialize) -> Result<String, EngineError> {
 #[expect(clippy::needless_pass_by_value, reason = "it is the error of a map_err")]
 fn log_error(error: AppendError) -> EngineError {
     EngineError::Log(error.to_string())
+}
+
+/// Whether an event lets more users meet the canary, or makes it stable.
+const fn is_advance(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Began { .. }
+            | Event::StageStarted { .. }
+            | Event::BakeStarted { .. }
+            | Event::Promoted { .. }
+    )
 }

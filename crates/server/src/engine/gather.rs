@@ -29,7 +29,8 @@ impl Core {
             }
         }
         let rollouts = &self.rollouts;
-        self.windows.retain(|id, _| rollouts.get(id).is_some_and(|rollout| rollout.running().is_some()));
+        self.windows
+            .retain(|id, _| rollouts.get(id).is_some_and(|rollout| rollout.running().is_some()));
     }
 
     /// The window that has just ended for this rollout, if one has.

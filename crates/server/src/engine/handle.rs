@@ -3,6 +3,7 @@
 use rollout::machine::{Actor, Command, Refusal, Rollout, RolloutId, Settled};
 use rollout::plan::Finding;
 use rollout::route::Snapshot;
+use store::outbox::Outcome;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::proxies::{ProxyReport, ProxySync};
@@ -53,6 +54,7 @@ pub(super) enum Ask {
     Create(Box<Create>, oneshot::Sender<Result<RolloutId, EngineError>>),
     Command(RolloutId, Command, Actor, oneshot::Sender<Result<(), EngineError>>),
     Settled(RolloutId, Settled, oneshot::Sender<Result<(), EngineError>>),
+    Mark(String, Outcome, oneshot::Sender<Result<(), EngineError>>),
     View(RolloutId, oneshot::Sender<Option<RolloutView>>),
     Views(oneshot::Sender<Vec<RolloutView>>),
     Rollout(RolloutId, oneshot::Sender<Option<Rollout>>),
@@ -84,7 +86,12 @@ impl Engine {
     ///
     /// # Errors
     /// See [`EngineError`].
-    pub async fn command(&self, id: &RolloutId, command: Command, by: Actor) -> Result<(), EngineError> {
+    pub async fn command(
+        &self,
+        id: &RolloutId,
+        command: Command,
+        by: Actor,
+    ) -> Result<(), EngineError> {
         self.ask(|done| Ask::Command(id.clone(), command, by, done)).await?
     }
 
@@ -148,12 +155,20 @@ impl Engine {
         let _ = self.ask(Ask::Stop).await;
     }
 
+    /// An attempt at a delivery is marked in the outbox.
+    pub(super) async fn settle(&self, key: &str, outcome: Outcome) -> Result<(), EngineError> {
+        self.ask(|done| Ask::Mark(key.to_owned(), outcome, done)).await?
+    }
+
     /// The end of a delivery goes on record.
     pub(super) async fn settled(&self, id: RolloutId, settled: Settled) -> Result<(), EngineError> {
         self.ask(|done| Ask::Settled(id, settled, done)).await?
     }
 
-    async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, EngineError> {
+    async fn ask<T>(
+        &self,
+        message: impl FnOnce(oneshot::Sender<T>) -> Ask,
+    ) -> Result<T, EngineError> {
         let (done, answer) = oneshot::channel();
         self.asks.send(message(done)).await.map_err(|_| EngineError::Stopped)?;
         answer.await.map_err(|_| EngineError::Stopped)

@@ -9,7 +9,11 @@ use crate::view::EventView;
 
 /// The events after number `after`. All are read, because a sentence needs the state it was
 /// true in.
-pub(super) async fn read(store: &Store, id: &RolloutId, after: u64) -> Result<Vec<EventView>, EngineError> {
+pub(super) async fn read(
+    store: &Store,
+    id: &RolloutId,
+    after: u64,
+) -> Result<Vec<EventView>, EngineError> {
     let records =
         store.events(&id.0, 0).await.map_err(|error| EngineError::Log(error.to_string()))?;
     let mut rollout: Option<Rollout> = None;
@@ -23,7 +27,13 @@ pub(super) async fn read(store: &Store, id: &RolloutId, after: u64) -> Result<Ve
         }
         let text = rollout.as_ref().map(|rollout| explain(rollout, &event)).unwrap_or_default();
         if record.seq > after {
-            views.push(EventView { seq: record.seq, at: record.at, kind: record.kind.clone(), text, event });
+            views.push(EventView {
+                seq: record.seq,
+                at: record.at,
+                kind: record.kind.clone(),
+                text,
+                event,
+            });
         }
     }
     if records.is_empty() { Err(EngineError::Unknown(id.to_string())) } else { Ok(views) }

@@ -9,7 +9,7 @@ use rollout::evidence::TrackCounts;
 use rollout::route::{Generation, Snapshot};
 use rollout::units::{Millis, Weight};
 use serde::{Deserialize, Serialize};
-use traffic::{Counters, Observed, Proxy, TripReport};
+use traffic::{Counters, Observed, Proxy, TripReport, Withheld};
 
 use super::clock::{Clock, Mark};
 
@@ -99,7 +99,9 @@ impl Proxies {
     /// Tells the embedded proxy what to serve.
     pub(super) fn apply(&self, snapshot: &Snapshot) -> Result<(), String> {
         match &self.embedded {
-            Some(proxy) => proxy.apply(snapshot.clone()).map(|_| ()).map_err(|error| error.to_string()),
+            Some(proxy) => {
+                proxy.apply(snapshot.clone()).map(|_| ()).map_err(|error| error.to_string())
+            }
             None => Ok(()),
         }
     }
@@ -119,7 +121,8 @@ impl Proxies {
         }
         for (name, remote) in &self.remote {
             if remote.seen.elapsed() > STALE_AFTER {
-                tally.unknown = Some(format!("proxy {name} has not reported for {}", remote.seen.elapsed()));
+                tally.unknown =
+                    Some(format!("proxy {name} has not reported for {}", remote.seen.elapsed()));
             }
             tally.add(name, remote.report.counters.clone());
         }
@@ -142,7 +145,7 @@ impl Proxies {
 
     /// Requests under way on a release, over all proxies.
     pub(super) fn in_flight(&self, release: &str) -> u64 {
-        self.observed().iter().map(|(_, observed)| observed.in_flight(release)).sum()
+        self.observed().iter().map(|(_, observed)| in_flight_in(observed, release)).sum()
     }
 
     /// The largest canary weight any proxy has in force, and why one of them withholds it.
@@ -150,9 +153,9 @@ impl Proxies {
         let mut largest = None;
         let mut withheld = None;
         for (_, observed) in self.observed() {
-            if let Some(seen) = observed.service(service) {
-                largest = largest.max(Some(seen.canary_weight));
-                withheld = withheld.or_else(|| seen.withheld.clone());
+            if let Some(seen) = observed.services.get(service) {
+                largest = largest.max(Some(seen.weight_in_force));
+                withheld = withheld.or_else(|| seen.withheld.as_ref().map(withheld_reads));
             }
         }
         (largest, withheld)
@@ -170,15 +173,30 @@ impl Tally {
     pub(super) fn since(&self, earlier: &Self, service: &str, release: &str) -> TrackCounts {
         let mut sum = TrackCounts::default();
         for (name, sample) in &self.samples {
-            let Some(now) = sample.counters.track(service, release) else { continue };
+            let Some(now) = track(&sample.counters, service, release) else { continue };
             let before = earlier
                 .samples
                 .get(name)
                 .filter(|before| before.instance == sample.instance)
-                .and_then(|before| before.counters.track(service, release));
+                .and_then(|before| track(&before.counters, service, release));
             add_difference(&mut sum, now, before);
         }
         sum
+    }
+}
+
+fn track<'a>(counters: &'a Counters, service: &str, release: &str) -> Option<&'a TrackCounts> {
+    counters.services.get(service)?.releases.get(release).map(|found| &found.counts)
+}
+
+fn in_flight_in(observed: &Observed, release: &str) -> u64 {
+    observed.services.values().filter_map(|service| service.in_flight.get(release)).sum()
+}
+
+fn withheld_reads(withheld: &Withheld) -> String {
+    match withheld {
+        Withheld::Tripped { .. } => "the gate is shut".to_owned(),
+        Withheld::NoHealthyUpstream => "the canary does not answer its health checks".to_owned(),
     }
 }
 
@@ -198,7 +216,9 @@ fn add_difference(sum: &mut TrackCounts, now: &TrackCounts, before: Option<&Trac
     let fresh: Vec<(u16, u64)> = now
         .latency
         .iter()
-        .map(|(bucket, count)| (*bucket, count.saturating_sub(earlier.get(bucket).copied().unwrap_or(0))))
+        .map(|(bucket, count)| {
+            (*bucket, count.saturating_sub(earlier.get(bucket).copied().unwrap_or(0)))
+        })
         .filter(|(_, count)| *count > 0)
         .collect();
     rollout::evidence::histogram::merge(&mut sum.latency, &fresh);

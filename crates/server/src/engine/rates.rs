@@ -25,7 +25,9 @@ impl Rates {
             return;
         }
         self.samples.push_back((now, tally()));
-        while self.samples.len() > 2 && self.samples.front().is_some_and(|(first, _)| first.elapsed() > WINDOW) {
+        while self.samples.len() > 2
+            && self.samples.front().is_some_and(|(first, _)| first.elapsed() > WINDOW)
+        {
             self.samples.pop_front();
         }
     }
@@ -33,7 +35,9 @@ impl Rates {
     /// Requests a second to `release` over the last few seconds.
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     pub(super) fn per_second(&self, service: &str, release: &str) -> f64 {
-        let (Some((first, earlier)), Some((last, later))) = (self.samples.front(), self.samples.back()) else {
+        let (Some((first, earlier)), Some((last, later))) =
+            (self.samples.front(), self.samples.back())
+        else {
             return 0.0;
         };
         let length = first.elapsed().minus(last.elapsed()).to_std().as_secs_f64();

@@ -22,19 +22,21 @@ pub(super) struct Leaving {
 impl Core {
     /// Brings the proxies, then the processes, to what the log says.
     pub(super) async fn reconcile(&mut self) {
-        self.route();
+        self.push();
         let wanted = self.wanted();
         self.deployer.want(wanted).await;
     }
 
     /// Pushes a new snapshot when it would differ from the last one.
-    fn route(&mut self) {
+    fn push(&mut self) {
         let services = self.routes();
         if services == self.snapshot.services && self.snapshot.generation != Generation::default() {
             return;
         }
-        let generation =
-            Generation { epoch: self.lease.epoch(), seq: self.snapshot.generation.seq.saturating_add(1) };
+        let generation = Generation {
+            epoch: self.lease.epoch(),
+            seq: self.snapshot.generation.seq.saturating_add(1),
+        };
         let snapshot = Snapshot { generation, services };
         match self.proxies.apply(&snapshot) {
             Ok(()) => {
@@ -63,7 +65,10 @@ impl Core {
             }
         }
         self.keep_leaving(&wanted);
-        wanted.into_values().chain(self.leaving.values().map(|leaving| leaving.wanted.clone())).collect()
+        wanted
+            .into_values()
+            .chain(self.leaving.values().map(|leaving| leaving.wanted.clone()))
+            .collect()
     }
 
     /// A process that is no longer wanted goes on until no request is under way on it, or its
@@ -71,11 +76,17 @@ impl Core {
     fn keep_leaving(&mut self, wanted: &BTreeMap<String, Wanted>) {
         for rollout in self.rollouts.values() {
             for release in [Some(&rollout.release), rollout.stable.as_ref()].into_iter().flatten() {
-                let runs = self.deployer.states().get(&release.id).is_some_and(ProcessState::is_up);
+                let runs = self.deployer.states().get(&release.id).is_some_and(is_up);
                 let busy = self.proxies.in_flight(&release.id) > 0;
-                if runs && busy && !wanted.contains_key(&release.id) && !self.leaving.contains_key(&release.id) {
-                    let leaving =
-                        Leaving { wanted: process(release, &rollout.plan), since: self.clock.mark() };
+                if runs
+                    && busy
+                    && !wanted.contains_key(&release.id)
+                    && !self.leaving.contains_key(&release.id)
+                {
+                    let leaving = Leaving {
+                        wanted: process(release, &rollout.plan),
+                        since: self.clock.mark(),
+                    };
                     self.leaving.insert(release.id.clone(), leaving);
                 }
             }
@@ -108,7 +119,9 @@ impl Core {
             (State::Deploying { .. }, Some(ProcessState::Failing { why, .. })) => {
                 Some(Outcome::DeployFailed(why.clone()))
             }
-            (State::RollingBack { .. }, None | Some(ProcessState::Stopped)) => Some(Outcome::Withdrawn),
+            (State::RollingBack { .. }, None | Some(ProcessState::Stopped)) => {
+                Some(Outcome::Withdrawn)
+            }
             _ => None,
         }
     }
@@ -160,4 +173,9 @@ fn process(release: &Release, plan: &Plan) -> Wanted {
         drain: plan.drain.max(Millis::from_secs(1)),
         directory: PathBuf::from(&release.directory),
     }
+}
+
+/// Whether a process may have requests under way.
+fn is_up(state: &ProcessState) -> bool {
+    matches!(state, ProcessState::Ready { .. } | ProcessState::Failing { .. })
 }

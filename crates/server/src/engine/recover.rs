@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use rollout::machine::{Board, Event, Rollout, RolloutId, explain};
-use store::{Record, Store};
+use store::Store;
+use store::anchor::Anchoring;
+use store::log::Record;
 
 use super::handle::EngineError;
 
@@ -16,15 +18,19 @@ pub(super) struct Recovered {
 }
 
 /// How many records are read at a time.
-const PAGE: usize = 1_000;
+const PAGE: u32 = 1_000;
 
 /// Replays the whole log, in the order it was written.
 pub(super) async fn recover(store: &Store) -> Result<Recovered, EngineError> {
-    let mut recovered =
-        Recovered { rollouts: BTreeMap::new(), last_moves: BTreeMap::new(), board: Board::default() };
+    let mut recovered = Recovered {
+        rollouts: BTreeMap::new(),
+        last_moves: BTreeMap::new(),
+        board: Board::default(),
+    };
     let mut after = 0;
     loop {
-        let page = store.all(after, PAGE).await.map_err(|error| EngineError::Log(error.to_string()))?;
+        let page =
+            store.all(after, PAGE).await.map_err(|error| EngineError::Log(error.to_string()))?;
         let Some(last) = page.last() else { return Ok(recovered) };
         after = last.position;
         for record in &page {
@@ -71,5 +77,27 @@ pub(super) fn read(record: &Record) -> Result<Event, EngineError> {
 
 /// Whether an event is a move people want to know the reason of, or only a count or a note.
 pub(super) const fn moves(event: &Event) -> bool {
-    !matches!(event, Event::BlockObserved { .. } | Event::DeliverySettled(_) | Event::Refused { .. })
+    !matches!(
+        event,
+        Event::BlockObserved { .. } | Event::DeliverySettled(_) | Event::Refused { .. }
+    )
+}
+
+/// Why nothing may advance, when the log does not reach as far as its anchor says it did. An
+/// anchor that is missing freezes nothing: a crash in the first second leaves none.
+pub(super) async fn lost_end(store: &Store) -> Result<Option<String>, EngineError> {
+    let found = store.anchoring().await.map_err(|error| EngineError::Log(error.to_string()))?;
+    match found {
+        Anchoring::Whole => Ok(None),
+        Anchoring::Missing { .. } => {
+            tracing::warn!(anchor = %found, "the log cannot be compared with its anchor");
+            Ok(None)
+        }
+        Anchoring::Truncated { .. } | Anchoring::Replaced { .. } | Anchoring::Unreadable(_) => {
+            tracing::error!(anchor = %found, "nothing advances until an operator has looked");
+            Ok(Some(format!(
+                "{found}: events may be lost, so nothing advances; going back works (see `sluice audit`)"
+            )))
+        }
+    }
 }

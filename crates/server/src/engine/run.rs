@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rollout::machine::{Input, RolloutId, TripFacts};
+use rollout::machine::{Input, TripFacts};
 use rollout::route::Snapshot;
 use rollout::units::Millis;
-use store::{Lease, Store};
+use store::Store;
+use store::lease::Lease;
 use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::time::MissedTickBehavior;
 use traffic::{Proxy, TripReport};
@@ -17,11 +18,15 @@ use super::handle::{Ask, Engine, EngineError};
 use super::proxies::{Proxies, ProxySync};
 use super::rates::Rates;
 use super::{outbox, recover};
-use crate::deployers::ProcessDeployer;
+use crate::deployers::process::ProcessDeployer;
 
 /// How often the loop looks at the world when nobody asks for anything: often enough that a
 /// window of traffic ends when it should.
 const STEP: Millis = Millis(100);
+/// How long the lease is taken for.
+pub(super) const LEASE_TTL: Millis = Millis::from_secs(30);
+/// How often it is renewed.
+const LEASE_RENEWAL: Millis = Millis::from_secs(10);
 /// How many asks may wait.
 const QUEUE: usize = 256;
 
@@ -29,18 +34,26 @@ const QUEUE: usize = 256;
 ///
 /// # Errors
 /// The log cannot be read or is not sound, or the proxy's threads cannot be started.
-pub async fn start(settings: EngineSettings, store: Store, lease: Lease) -> Result<Engine, EngineError> {
+pub async fn start(
+    settings: EngineSettings,
+    store: Store,
+    lease: Lease,
+) -> Result<Engine, EngineError> {
     let recovered = recover::recover(&store).await?;
+    let frozen = recover::lost_end(&store).await?;
     let clock = Clock;
     let proxy = embedded(&settings)?;
     let trips = proxy.as_ref().map(Proxy::trips);
-    let deployer = ProcessDeployer::open(settings.state.join("processes"))
-        .map_err(|error| EngineError::Invalid(format!("the processes' records cannot be opened: {error}")))?;
+    let deployer = ProcessDeployer::open(settings.state.join("processes"), move || clock.now())
+        .map_err(|error| {
+            EngineError::Invalid(format!("the processes' records cannot be opened: {error}"))
+        })?;
     let (asks, inbox) = mpsc::channel(QUEUE);
     let (changes, _) = broadcast::channel(QUEUE);
     let (snapshots, watched) = watch::channel(Snapshot::default());
     let owed = Arc::new(Notify::new());
-    let engine = Engine { asks, changes: changes.clone(), store: store.clone(), snapshots: watched };
+    let engine =
+        Engine { asks, changes: changes.clone(), store: store.clone(), snapshots: watched };
     let core = Core {
         store,
         lease,
@@ -56,7 +69,8 @@ pub async fn start(settings: EngineSettings, store: Store, lease: Lease) -> Resu
         snapshot: Snapshot::default(),
         snapshots,
         changes,
-        notices: BTreeMap::new(),
+        notices: frozen.iter().map(|why| ("log".to_owned(), why.clone())).collect(),
+        frozen,
         owed: owed.clone(),
     };
     tokio::spawn(run(core, inbox, trips));
@@ -115,13 +129,28 @@ impl Core {
         let now = self.clock.mark();
         let proxies = &self.proxies;
         self.rates.sample(now, || proxies.tally());
+        self.keep_lease().await;
         self.gather().await;
         self.outcomes().await;
     }
 
+    /// Renews the lease well before it runs out. One that is lost stays lost: whoever holds it
+    /// now drives, and every append of ours is refused.
+    async fn keep_lease(&mut self) {
+        let now = self.clock.now();
+        if self.lease.until().since(now) > LEASE_TTL.minus(LEASE_RENEWAL) {
+            return;
+        }
+        match self.store.renew(&self.lease, LEASE_TTL, now).await {
+            Ok(lease) => self.lease = lease,
+            Err(error) => self.notice("lease", format!("the lease cannot be renewed: {error}")),
+        }
+    }
+
     /// The guard has shut a gate; the rollout it belongs to goes back.
     async fn tripped(&mut self, trip: &TripReport) {
-        let Some(id) = self.board.service(&trip.service).and_then(|facts| facts.active.clone()) else {
+        let Some(id) = self.board.service(&trip.service).and_then(|facts| facts.active.clone())
+        else {
             return;
         };
         self.feed_logged(&id, Input::Tripped(facts(trip))).await;
@@ -142,11 +171,16 @@ impl Core {
                 let input = Input::Outcome(rollout::machine::Outcome::Delivered(settled));
                 let _ = done.send(self.feed(&id, input).await.map(|_| ()));
             }
+            Ask::Mark(key, outcome, done) => {
+                let marked = self.store.settle(&self.lease, &key, outcome, self.clock.now()).await;
+                let _ = done.send(marked.map_err(|error| EngineError::Log(error.to_string())));
+            }
             Ask::View(id, done) => {
                 let _ = done.send(self.rollouts.get(&id).map(|rollout| self.show(rollout)));
             }
             Ask::Views(done) => {
-                let _ = done.send(self.rollouts.values().map(|rollout| self.show(rollout)).collect());
+                let _ =
+                    done.send(self.rollouts.values().map(|rollout| self.show(rollout)).collect());
             }
             Ask::Rollout(id, done) => {
                 let _ = done.send(self.rollouts.get(&id).cloned());
@@ -169,7 +203,9 @@ impl Core {
         if self.proxies.stop_embedded().await {
             self.deployer.stop_all().await;
         }
-        self.store.release(&self.lease).await;
+        if let Err(error) = self.store.release(self.lease.clone()).await {
+            tracing::warn!(%error, "the lease was not given back");
+        }
     }
 }
 
@@ -177,11 +213,10 @@ fn facts(trip: &TripReport) -> TripFacts {
     TripFacts {
         release: trip.release.clone(),
         gate: trip.gate.clone(),
-        requests: trip.requests,
-        bad: trip.bad,
-        evidence: trip.evidence,
-        evidence_needed: trip.evidence_needed,
-        shut_after_us: trip.shut_after_us,
+        requests: trip.numbers.canary.total,
+        bad: trip.numbers.canary.bad,
+        evidence: trip.numbers.absolute,
+        evidence_needed: trip.ln_threshold,
+        shut_after_us: trip.third_failure_to_shut_us,
     }
 }
-

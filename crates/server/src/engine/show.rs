@@ -1,8 +1,8 @@
 //! A rollout as people see it: the log's state beside what is observed.
 
 use rollout::machine::{
-    Actor, Command, End, Input, Phase, Release, Rollout, StageRecord, State, TrackTotals, decide, desired,
-    verdicts, why,
+    Actor, Command, End, Input, Phase, Release, Rollout, StageRecord, State, TrackTotals, decide,
+    desired, verdicts, why,
 };
 use rollout::plan::Stage;
 use rollout::units::{Millis, Weight};
@@ -66,7 +66,13 @@ impl Core {
         tracks
     }
 
-    fn track_view(&self, name: &str, service: &str, release: &Release, totals: TrackTotals) -> TrackView {
+    fn track_view(
+        &self,
+        name: &str,
+        service: &str,
+        release: &Release,
+        totals: TrackTotals,
+    ) -> TrackView {
         let millis = |quantile: f64| totals.quantile_us(quantile).map(micros_to_millis);
         TrackView {
             track: name.to_owned(),
@@ -130,7 +136,9 @@ fn process(state: Option<&ProcessState>) -> String {
         None | Some(ProcessState::Stopped) => "not running".to_owned(),
         Some(ProcessState::Starting { .. }) => "starting".to_owned(),
         Some(ProcessState::Ready { address, pid }) => format!("ready on {address} (pid {pid})"),
-        Some(ProcessState::Failing { why, restarts }) => format!("failing after {restarts} restarts: {why}"),
+        Some(ProcessState::Failing { why, restarts }) => {
+            format!("failing after {restarts} restarts: {why}")
+        }
         Some(ProcessState::Stopping) => "stopping".to_owned(),
     }
 }
@@ -138,8 +146,12 @@ fn process(state: Option<&ProcessState>) -> String {
 /// The plan's stages with what became of them.
 fn stages(rollout: &Rollout) -> Vec<StageView> {
     let plan = &rollout.plan;
-    let mut views: Vec<StageView> =
-        plan.stages.iter().enumerate().map(|(index, stage)| stage_view(rollout, index, stage)).collect();
+    let mut views: Vec<StageView> = plan
+        .stages
+        .iter()
+        .enumerate()
+        .map(|(index, stage)| stage_view(rollout, index, stage))
+        .collect();
     if plan.bake > Millis::ZERO {
         views.push(bake_view(rollout));
     }
@@ -148,13 +160,27 @@ fn stages(rollout: &Rollout) -> Vec<StageView> {
 
 fn stage_view(rollout: &Rollout, index: usize, stage: &Stage) -> StageView {
     let current = rollout.running().filter(|r| r.stage == index && r.phase == Phase::Stage);
-    view(rollout, rollout.records.get(index), &stage.name, stage.weight, stage.soak, current.map(|r| r.observed))
+    view(
+        rollout,
+        rollout.records.get(index),
+        &stage.name,
+        stage.weight,
+        stage.soak,
+        current.map(|r| r.observed),
+    )
 }
 
 fn bake_view(rollout: &Rollout) -> StageView {
     let record = rollout.records.get(rollout.plan.stages.len());
     let current = rollout.running().filter(|running| running.phase == Phase::Bake);
-    view(rollout, record, "bake", Weight::FULL, rollout.plan.bake, current.map(|running| running.observed))
+    view(
+        rollout,
+        record,
+        "bake",
+        Weight::FULL,
+        rollout.plan.bake,
+        current.map(|running| running.observed),
+    )
 }
 
 fn view(
