@@ -6,11 +6,12 @@ use tokio::time::Instant;
 /// Wall time for the log, monotonic time for lengths: a clock that is set back must not make
 /// a window of traffic shorter, nor one that jumps ahead meet a soak.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Clock;
+pub struct Clock;
 
+#[expect(clippy::unused_self, reason = "whoever reads the time must have been given the clock")]
 impl Clock {
     /// The time of day, for what is written down.
-    pub(crate) fn now(self) -> Timestamp {
+    pub fn now(self) -> Timestamp {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let millis =
             since.map_or(0, |length| i64::try_from(length.as_millis()).unwrap_or(i64::MAX));

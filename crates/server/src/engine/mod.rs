@@ -35,6 +35,7 @@ mod routes;
 mod run;
 mod show;
 
+pub use self::clock::Clock;
 pub use self::core::EngineSettings;
 pub use handle::{Create, Engine, EngineError};
 pub use proxies::{ProxyReport, ProxySync};

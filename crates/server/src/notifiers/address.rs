@@ -7,14 +7,16 @@ use std::net::{IpAddr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-/// True for link-local addresses (169.254.0.0/16, fe80::/10) and the metadata services outside
+/// True for link-local addresses (`169.254.0.0/16`, `fe80::/10`) and the metadata services outside
 /// of them.
 pub(super) fn is_denied(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_link_local() || v4.octets() == [100, 100, 100, 200],
         IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
             Some(v4) => is_denied(IpAddr::V4(v4)),
-            None => v6.is_unicast_link_local() || v6.segments() == [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254],
+            None => {
+                v6.is_unicast_link_local() || v6.segments() == [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254]
+            }
         },
     }
 }
@@ -48,7 +50,13 @@ mod tests {
 
     #[test]
     fn metadata_services_are_denied_in_every_spelling() {
-        for denied in ["169.254.169.254", "::ffff:169.254.169.254", "fd00:ec2::254", "fe80::1", "100.100.100.200"] {
+        for denied in [
+            "169.254.169.254",
+            "::ffff:169.254.169.254",
+            "fd00:ec2::254",
+            "fe80::1",
+            "100.100.100.200",
+        ] {
             assert!(is_denied(denied.parse().unwrap()), "{denied}");
         }
         for allowed in ["127.0.0.1", "10.0.0.1", "192.0.2.7", "2001:db8::1", "::1"] {
