@@ -1,3 +1,26 @@
 //! `sluice`: how a person talks to it.
+//!
+//! [`commands`] has one file per command. Those that ask a controller do it through
+//! [`client`], over the same HTTP API everybody has; [`view`] is what they show on a
+//! terminal. Data goes to standard output, everything else to standard error ([`output`]);
+//! how each command ends is a stable code ([`exit`]).
 
-fn main() {}
+mod client;
+mod clock;
+mod commands;
+mod exit;
+mod outcome;
+mod output;
+mod signals;
+mod view;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    exit::end(commands::run(commands::Cli::parse()))
+}

@@ -1,0 +1,158 @@
+//! Speaks with the controller over its HTTP API.
+
+mod connect;
+mod failure;
+mod follow;
+mod select;
+
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder, Response, Url};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use server::view::{EventView, RolloutView, Weights};
+
+use crate::exit::Failure;
+
+pub(crate) use connect::Connect;
+pub(crate) use follow::{Update, follow};
+
+/// How long one answer may take; a stream may take for ever.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Speaks with one controller. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: Url,
+    token: Option<String>,
+    /// Where the token was looked for, for the message when it is missing.
+    sought: String,
+}
+
+/// What a new rollout is asked for with.
+#[derive(Debug, Serialize)]
+pub(crate) struct NewRollout {
+    /// The plan file's name, for messages.
+    pub(crate) plan_name: String,
+    /// The plan as written.
+    pub(crate) plan: String,
+    /// The version to release.
+    pub(crate) version: String,
+    /// The folder that relative paths of the plan start from.
+    pub(crate) directory: String,
+    /// Release it although it was rolled back before.
+    pub(crate) again: bool,
+}
+
+impl Client {
+    /// Every rollout, the newest first.
+    pub(crate) async fn rollouts(&self) -> Result<Vec<RolloutView>, Failure> {
+        self.get("/api/rollouts").await
+    }
+
+    /// One rollout.
+    pub(crate) async fn rollout(&self, id: &str) -> Result<RolloutView, Failure> {
+        self.get(&format!("/api/rollouts/{id}")).await
+    }
+
+    /// Asks for a rollout; answers its id.
+    pub(crate) async fn create(&self, new: &NewRollout) -> Result<String, Failure> {
+        #[derive(serde::Deserialize)]
+        struct Created {
+            id: String,
+        }
+        let created: Created = self.post("/api/rollouts", new).await?;
+        Ok(created.id)
+    }
+
+    /// Asks something of a rollout: `pause`, `resume`, `promote` or `rollback`.
+    pub(crate) async fn act(
+        &self,
+        id: &str,
+        verb: &str,
+        why: &str,
+    ) -> Result<RolloutView, Failure> {
+        self.post(&format!("/api/rollouts/{id}/{verb}"), &json!({ "why": why })).await
+    }
+
+    /// What happened to a rollout, the oldest first.
+    pub(crate) async fn events(&self, id: &str) -> Result<Vec<EventView>, Failure> {
+        self.get(&format!("/api/rollouts/{id}/events?after=0")).await
+    }
+
+    /// The report of a rollout, as JSON.
+    pub(crate) async fn report(&self, id: &str) -> Result<serde_json::Value, Failure> {
+        self.get(&format!("/api/rollouts/{id}/report")).await
+    }
+
+    /// The report of a rollout, as Markdown.
+    pub(crate) async fn report_markdown(&self, id: &str) -> Result<String, Failure> {
+        let path = format!("/api/rollouts/{id}/report?format=markdown");
+        let response = self.send(self.request(Method::GET, &path)?.timeout(PATIENCE)).await?;
+        response.text().await.map_err(|error| self.lost(&error))
+    }
+
+    /// The shares of a service's traffic; `service` may be left out when there is one.
+    pub(crate) async fn weights(&self, service: Option<&str>) -> Result<Weights, Failure> {
+        self.get(&weights_path(service)).await
+    }
+
+    /// Holds the canary at a share.
+    pub(crate) async fn set_weights(
+        &self,
+        service: Option<&str>,
+        weights: &Weights,
+    ) -> Result<Weights, Failure> {
+        self.post(&weights_path(service), weights).await
+    }
+
+    /// A GET that answers JSON.
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        self.read(self.request(Method::GET, path)?.timeout(PATIENCE)).await
+    }
+
+    /// A POST of JSON that answers JSON.
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        self.read(self.request(Method::POST, path)?.json(body).timeout(PATIENCE)).await
+    }
+
+    /// A request with the token, and without a limit in time.
+    fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, Failure> {
+        let url = self.base.join(path).map_err(Failure::usage)?;
+        let request = self.http.request(method, url);
+        Ok(match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        })
+    }
+
+    async fn read<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
+        let response = self.send(request).await?;
+        let text = response.text().await.map_err(|error| self.lost(&error))?;
+        serde_json::from_str(&text).map_err(|error| {
+            Failure::ours(format!("{} answered something else than expected: {error}", self.base))
+        })
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        let response = request.send().await.map_err(|error| self.lost(&error))?;
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(self.refused(response).await)
+        }
+    }
+}
+
+fn weights_path(service: Option<&str>) -> String {
+    match service {
+        Some(service) => format!("/api/traffic-weights?service={service}"),
+        None => "/api/traffic-weights".to_owned(),
+    }
+}

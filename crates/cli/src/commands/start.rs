@@ -1,0 +1,85 @@
+//! `sluice start`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::follow::{self, FollowArgs, Manner};
+use crate::client::{Connect, NewRollout};
+use crate::exit::{Exit, Failure};
+use crate::output::{Format, OutputArgs, data, json, note};
+use crate::view;
+
+/// Start a rollout of a version, as the plan says.
+///
+/// On a terminal it is watched until it is over; leaving the view leaves the rollout running.
+/// Without a terminal its id is printed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = super::help(
+    "sluice start sluice.yaml --version 2.4.1\nsluice start sluice.yaml --version 2.4.1 --wait --timeout 30m"
+))]
+pub(crate) struct Args {
+    /// The plan file; relative paths in it start from its folder.
+    #[arg(value_name = "PLAN")]
+    plan: PathBuf,
+    /// The version to release; fills `{version}` in the plan.
+    #[arg(long, value_name = "V")]
+    version: String,
+    /// Release it although it was rolled back before.
+    #[arg(long)]
+    again: bool,
+    #[command(flatten)]
+    follow: FollowArgs,
+    #[command(flatten)]
+    connect: Connect,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl Args {
+    pub(super) async fn run(self) -> Result<Exit, Failure> {
+        let format = self.output.output;
+        let new = self.rollout()?;
+        let client = self.connect.client()?;
+        let id = client.create(&new).await?;
+        match self.follow.manner(format) {
+            Manner::Watch => view::watch(&client, &id).await,
+            Manner::Wait(limit) => {
+                note(&format!("started {id}"));
+                follow::wait(&client, &id, limit, format).await
+            }
+            Manner::Once => {
+                match format {
+                    Format::Text => data(&id)?,
+                    Format::Json => json(&client.rollout(&id).await?)?,
+                }
+                Ok(Exit::Done)
+            }
+        }
+    }
+
+    fn rollout(&self) -> Result<NewRollout, Failure> {
+        let plan = read(&self.plan)?;
+        Ok(NewRollout {
+            plan_name: self.plan.display().to_string(),
+            plan,
+            version: self.version.clone(),
+            directory: folder(&self.plan)?,
+            again: self.again,
+        })
+    }
+}
+
+/// The text of a plan file.
+fn read(plan: &Path) -> Result<String, Failure> {
+    fs::read_to_string(plan).map_err(|error| {
+        Failure::usage(format!("cannot read the plan {}: {error}", plan.display()))
+    })
+}
+
+/// The folder a plan file is in, from the root: the controller may run elsewhere.
+fn folder(plan: &Path) -> Result<String, Failure> {
+    let whole = fs::canonicalize(plan).map_err(Failure::usage)?;
+    let folder = whole.parent().unwrap_or(Path::new("/"));
+    let text = folder.to_str().map(ToOwned::to_owned);
+    text.ok_or_else(|| Failure::usage(format!("{} is not UTF-8", folder.display())))
+}

@@ -1,0 +1,37 @@
+//! A rollout as a terminal shows it: one tree of text, drawn three ways.
+//!
+//! [`tree`] makes lines of words with a [`Tone`](line::Tone) each; [`paint`] makes plain text,
+//! coloured text, or a screen of them. [`live`] keeps that screen up to date and takes keys.
+
+mod figures;
+mod gates;
+mod keys;
+mod line;
+mod live;
+mod paint;
+#[cfg(test)]
+pub(crate) mod samples;
+mod stages;
+mod table;
+mod tracks;
+mod tree;
+
+use std::io::{IsTerminal, stdout};
+
+use rollout::units::Timestamp;
+use server::view::RolloutView;
+
+pub(crate) use live::watch;
+
+/// The width without a terminal, in columns.
+const PLAIN_WIDTH: usize = 100;
+
+/// The whole of a rollout as text for standard output, with colour where that takes it.
+pub(crate) fn text(view: &RolloutView, now: Timestamp) -> String {
+    let width = match crossterm::terminal::size() {
+        Ok((columns, _)) if stdout().is_terminal() => usize::from(columns),
+        _ => PLAIN_WIDTH,
+    };
+    let lines = tree::lines(view, now, width);
+    if crate::output::stdout_has_colour() { paint::coloured(&lines) } else { paint::plain(&lines) }
+}

@@ -1,0 +1,3 @@
+//! The `sluice` binary as its users meet it.
+
+mod transcripts;
