@@ -2,7 +2,7 @@
 //!
 //! - [`engine`]: wake, gather, ask `rollout`, append, perform.
 //! - [`deployers`]: run and stop versions.
-//! - [`notifiers`]: tell people.
+//! - [`notifiers`]: tell people and programs.
 //! - [`view`]: a rollout as people see it.
 
 pub mod deployers;

@@ -1,16 +1,20 @@
-//! Who is told: messages that leave the machine.
+//! Who is told.
 //!
-//! A message is owed by an event and kept in the outbox until it is done or given up. What is
-//! here makes one attempt and says what came of it; when to try again is [`backoff`]'s answer,
-//! and doing so the engine's.
+//! [`deliver`] makes one attempt at one message, and says whether it is worth another;
+//! [`backoff`] says when. Both know nothing of rollouts: what is owed, and what came of it, is
+//! kept by the store's outbox. A message may arrive more than once, always under the same key.
+//!
+//! - [`webhook`]: signed HTTP messages.
+//! - [`message`]: the signature.
+//! - [`address`]: which addresses are never dialled.
+//! - [`secret`]: where the signing secret comes from.
+//! - [`retry`]: what is tried again, and when.
 
-mod address;
-mod backoff;
-mod client;
-mod error;
-mod secret;
+pub mod address;
+pub mod message;
+pub mod retry;
+pub mod secret;
 pub mod webhook;
 
-pub use backoff::backoff;
-pub use client::{Client, client};
-pub use error::{Class, DeliveryError};
+pub use retry::backoff;
+pub use webhook::{Class, Client, DeliveryError, client, deliver};

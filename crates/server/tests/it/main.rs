@@ -2,3 +2,4 @@
 
 mod deployer;
 mod roles;
+mod webhook;

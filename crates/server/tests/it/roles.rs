@@ -6,6 +6,10 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
+use rollout::plan::Webhook;
+use rollout::units::Timestamp;
+use server::notifiers;
+
 use crate::deployer::world;
 
 /// The variable that names the role.
@@ -30,6 +34,7 @@ fn plays_the_role_it_was_started_for() {
             std::process::exit(3);
         }
         Ok("controller") => control(),
+        Ok("courier") => send(),
         Ok(other) => panic!("no such role: {other}"),
         // Run among the other tests: a process with no such role must fail, which is how a typo
         // in a test above shows.
@@ -68,6 +73,14 @@ fn ignore_termination() {
     let kind = tokio::signal::unix::SignalKind::terminate();
     let _caught = tokio::signal::unix::signal(kind).unwrap();
     serve("200 OK");
+}
+
+/// Sends one message.
+fn send() {
+    let webhook = Webhook { url: std::env::var("IT_URL").unwrap(), secret: None };
+    let client = notifiers::client().unwrap();
+    let delivery = notifiers::deliver(&client, &webhook, "key", Timestamp(0), "{}");
+    tokio::runtime::Runtime::new().unwrap().block_on(delivery).unwrap();
 }
 
 /// A controller that wants one service for ever.

@@ -1,0 +1,5 @@
+//! The webhook notifier against a real receiver.
+
+mod delivery;
+mod receiver;
+mod refusal;
