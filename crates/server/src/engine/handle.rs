@@ -160,6 +160,11 @@ impl Engine {
         self.ask(|done| Ask::Mark(key.to_owned(), outcome, done)).await?
     }
 
+    /// Answers once the loop has stopped, by itself or because it was told to.
+    pub async fn ended(&self) {
+        self.asks.closed().await;
+    }
+
     /// The end of a delivery goes on record.
     pub(super) async fn settled(&self, id: RolloutId, settled: Settled) -> Result<(), EngineError> {
         self.ask(|done| Ask::Settled(id, settled, done)).await?

@@ -10,6 +10,7 @@ use rollout::route::{Generation, Snapshot};
 use rollout::units::{Millis, Weight};
 use serde::{Deserialize, Serialize};
 use traffic::{Counters, Observed, Proxy, TripReport, Withheld};
+use utoipa::ToSchema;
 
 use super::clock::{Clock, Mark};
 
@@ -19,24 +20,29 @@ const STALE_AFTER: Millis = Millis::from_secs(5);
 const GONE_AFTER: Millis = Millis::from_secs(60);
 
 /// What a proxy process tells the controller.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ProxyReport {
     /// The proxy's name, unique among the proxies of a controller.
     pub name: String,
     /// The generation it serves.
+    #[schema(value_type = Object)]
     pub generation: Generation,
     /// What it has counted since it started.
+    #[schema(value_type = Object)]
     pub counters: Counters,
     /// What it observes right now.
+    #[schema(value_type = Object)]
     pub observed: Observed,
     /// Gates its guard has shut since its last report that was answered.
+    #[schema(value_type = Vec<Object>)]
     pub trips: Vec<TripReport>,
 }
 
 /// What the controller answers.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ProxySync {
     /// The newest snapshot.
+    #[schema(value_type = Object)]
     pub snapshot: Snapshot,
 }
 
