@@ -1,0 +1,64 @@
+//! Bodies and queries, refused in the API's own words.
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use super::BODY_LIMIT;
+use super::errors::ApiError;
+
+/// A request's body, JSON.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let read = Json::<T>::from_request(request, state).await;
+        read.map(|Json(body)| Self(body)).map_err(|refused| refuse_body(&refused))
+    }
+}
+
+/// A request's query.
+pub(super) struct Params<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let read = Query::<T>::from_request_parts(parts, state).await;
+        read.map(|Query(query)| Self(query)).map_err(|refused| refuse_query(&refused))
+    }
+}
+
+fn refuse_body(refused: &JsonRejection) -> ApiError {
+    match refused {
+        JsonRejection::MissingJsonContentType(_) => ApiError::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "media-type",
+            "the body must be JSON, with `content-type: application/json`",
+        ),
+        refused if refused.status() == StatusCode::PAYLOAD_TOO_LARGE => ApiError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too-large",
+            format!("the body is larger than {BODY_LIMIT} bytes"),
+        ),
+        refused => ApiError::invalid(format!("the body cannot be read: {}", source(refused))),
+    }
+}
+
+fn refuse_query(refused: &QueryRejection) -> ApiError {
+    ApiError::invalid(format!("the query cannot be read: {}", source(refused)))
+}
+
+/// The innermost cause: what was read and where, without what wraps it.
+fn source(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}

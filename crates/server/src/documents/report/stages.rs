@@ -1,0 +1,156 @@
+//! The figures of each stage.
+
+use rollout::evidence::Answer;
+use rollout::machine::{GateVerdict, Rollout, StageRecord, TrackTotals, verdicts};
+use rollout::units::{Millis, Weight};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::documents::time::rfc3339;
+
+/// One stage, or the bake.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct StageReport {
+    /// Its name; `bake` for the bake.
+    pub name: String,
+    /// Who could meet the canary, in thousandths of a percent.
+    #[schema(value_type = u32)]
+    pub weight: Weight,
+    /// When it began.
+    pub started_at: String,
+    /// When it ended; `None` while it lasts.
+    pub ended_at: Option<String>,
+    /// From its start to its end; `None` while it lasts.
+    #[schema(value_type = Option<u64>)]
+    pub lasted: Option<Millis>,
+    /// Time in which the canary was seen to have requests.
+    #[schema(value_type = u64)]
+    pub observed: Millis,
+    /// Time of which nothing is known of the canary: its counts were missing.
+    #[schema(value_type = u64)]
+    pub unknown: Millis,
+    /// Time of which nothing is known of stable.
+    #[schema(value_type = u64)]
+    pub stable_unknown: Millis,
+    /// What the canary did.
+    pub canary: TrackReport,
+    /// What stable did meanwhile.
+    pub stable: TrackReport,
+    /// What each gate said when the stage ended, or says now.
+    pub gates: Vec<GateReport>,
+}
+
+/// What one track did in a stage. Latencies are to the first byte.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TrackReport {
+    /// Requests answered or failed.
+    pub requests: u64,
+    /// Requests the version failed.
+    pub errors: u64,
+    /// Requests whose client went away first; not among `requests`.
+    pub client_gone: u64,
+    /// Errors per request, 0..=1; `None` without requests.
+    pub error_rate: Option<f64>,
+    /// Median latency in milliseconds; `None` without requests.
+    pub p50_ms: Option<f64>,
+    /// 99th percentile.
+    pub p99_ms: Option<f64>,
+    /// 99.9th percentile.
+    pub p999_ms: Option<f64>,
+}
+
+/// What one gate said, and on which numbers. Shares are 0..=1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct GateReport {
+    /// The metric, as the plan writes it.
+    pub gate: String,
+    /// The condition, as the plan writes it.
+    pub reads: String,
+    /// `pass`, `fail` or `hold` (cannot tell).
+    pub answer: String,
+    /// Why.
+    pub reason: String,
+    /// Requests to the canary it rests on.
+    pub requests: u64,
+    /// Those of them that were bad in the sense of the gate.
+    pub bad: u64,
+    /// Their share; `None` without requests.
+    pub rate: Option<f64>,
+    /// Lower confidence bound of the true share.
+    pub lower: Option<f64>,
+    /// Upper confidence bound of the true share.
+    pub upper: Option<f64>,
+    /// The limit on the share; for comparisons it follows from stable.
+    pub limit: Option<f64>,
+    /// Stable's share meanwhile.
+    pub stable_rate: Option<f64>,
+}
+
+/// The stages that began, in order.
+pub(super) fn stages(rollout: &Rollout) -> Vec<StageReport> {
+    rollout.records.iter().map(|record| stage(rollout, record)).collect()
+}
+
+fn stage(rollout: &Rollout, record: &StageRecord) -> StageReport {
+    let now;
+    let said = if record.ended_at.is_some() {
+        &record.verdicts
+    } else {
+        now = verdicts(rollout);
+        &now
+    };
+    StageReport {
+        name: record.name.clone(),
+        weight: record.weight,
+        started_at: rfc3339(record.started_at),
+        ended_at: record.ended_at.map(rfc3339),
+        lasted: record.ended_at.map(|ended| ended.since(record.started_at)),
+        observed: record.observed,
+        unknown: record.unknown,
+        stable_unknown: record.stable_unknown,
+        canary: track(&record.canary),
+        stable: track(&record.stable),
+        gates: said.iter().map(gate).collect(),
+    }
+}
+
+fn track(totals: &TrackTotals) -> TrackReport {
+    let millis = |quantile: f64| totals.quantile_us(quantile).map(micros_to_millis);
+    TrackReport {
+        requests: totals.requests,
+        errors: totals.failures,
+        client_gone: totals.client_gone,
+        error_rate: totals.error_rate(),
+        p50_ms: millis(0.5),
+        p99_ms: millis(0.99),
+        p999_ms: millis(0.999),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+fn micros_to_millis(micros: u64) -> f64 {
+    micros as f64 / 1_000.0
+}
+
+fn gate(found: &GateVerdict) -> GateReport {
+    let GateVerdict { gate, reads, verdict } = found;
+    let answer = match verdict.answer {
+        Answer::Pass => "pass",
+        Answer::Fail => "fail",
+        Answer::Hold => "hold",
+    };
+    let numbers = &verdict.numbers;
+    GateReport {
+        gate: gate.clone(),
+        reads: reads.clone(),
+        answer: answer.to_owned(),
+        reason: verdict.reason.to_string(),
+        requests: numbers.requests,
+        bad: numbers.bad,
+        rate: numbers.rate,
+        lower: numbers.lower,
+        upper: numbers.upper,
+        limit: numbers.limit,
+        stable_rate: numbers.stable_rate,
+    }
+}
