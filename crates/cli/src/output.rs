@@ -59,3 +59,8 @@ pub(crate) fn is_interactive() -> bool {
 pub(crate) fn stdout_has_colour() -> bool {
     anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
 }
+
+/// The same for standard error.
+pub(crate) fn stderr_has_colour() -> bool {
+    anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
+}

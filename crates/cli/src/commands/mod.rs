@@ -1,7 +1,9 @@
 //! The commands, a file each.
 
 mod act;
+mod check;
 mod completions;
+mod file;
 mod follow;
 mod history;
 mod pause;
@@ -9,6 +11,7 @@ mod promote;
 mod report;
 mod resume;
 mod rollback;
+mod schema;
 mod start;
 mod status;
 mod weights;
@@ -28,6 +31,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Check(check::Args),
     Start(start::Args),
     Status(status::Args),
     Pause(pause::Args),
@@ -38,6 +42,7 @@ enum Command {
     Weights(weights::Args),
     History(history::Args),
     Report(report::Args),
+    Schema(schema::Args),
     Completions(completions::Args),
 }
 
@@ -58,6 +63,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
 
 async fn perform(command: Command) -> Result<Exit, Failure> {
     match command {
+        Command::Check(args) => args.run(),
         Command::Start(args) => args.run().await,
         Command::Status(args) => args.run().await,
         Command::Pause(args) => args.run().await,
@@ -67,6 +73,7 @@ async fn perform(command: Command) -> Result<Exit, Failure> {
         Command::Weights(args) => args.run().await,
         Command::History(args) => args.run().await,
         Command::Report(args) => args.run().await,
+        Command::Schema(args) => args.run(),
         Command::Completions(args) => args.run(),
     }
 }

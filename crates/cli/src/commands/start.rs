@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::file::PlanText;
 use super::follow::{self, FollowArgs, Manner};
 use crate::client::{Connect, NewRollout};
 use crate::exit::{Exit, Failure};
-use crate::output::{Format, OutputArgs, data, json, note};
+use crate::output::{Format, OutputArgs, data, json, note, stderr_has_colour};
 use crate::view;
 
 /// Start a rollout of a version, as the plan says.
@@ -57,23 +58,23 @@ impl Args {
         }
     }
 
+    /// What is asked for. A plan with errors is not sent at all.
     fn rollout(&self) -> Result<NewRollout, Failure> {
-        let plan = read(&self.plan)?;
+        let read = PlanText::read(&self.plan)?;
+        if !read.findings.is_empty() {
+            note(&read.rendered(stderr_has_colour()));
+        }
+        if read.plan.is_none() {
+            return Err(Failure::usage("the plan has errors; nothing was started"));
+        }
         Ok(NewRollout {
-            plan_name: self.plan.display().to_string(),
-            plan,
+            plan_name: read.name,
+            plan: read.text,
             version: self.version.clone(),
             directory: folder(&self.plan)?,
             again: self.again,
         })
     }
-}
-
-/// The text of a plan file.
-fn read(plan: &Path) -> Result<String, Failure> {
-    fs::read_to_string(plan).map_err(|error| {
-        Failure::usage(format!("cannot read the plan {}: {error}", plan.display()))
-    })
 }
 
 /// The folder a plan file is in, from the root: the controller may run elsewhere.

@@ -9,6 +9,7 @@ mod keys;
 mod line;
 mod live;
 mod paint;
+mod plan;
 #[cfg(test)]
 pub(crate) mod samples;
 mod stages;
@@ -18,6 +19,7 @@ mod tree;
 
 use std::io::{IsTerminal, stdout};
 
+use rollout::plan::Plan;
 use rollout::units::Timestamp;
 use server::view::RolloutView;
 
@@ -28,10 +30,21 @@ const PLAIN_WIDTH: usize = 100;
 
 /// The whole of a rollout as text for standard output, with colour where that takes it.
 pub(crate) fn text(view: &RolloutView, now: Timestamp) -> String {
-    let width = match crossterm::terminal::size() {
+    painted(&tree::lines(view, now, width()))
+}
+
+/// What a plan does as text for standard output, with colour where that takes it.
+pub(crate) fn plan(name: &str, plan: &Plan) -> String {
+    painted(&plan::lines(name, plan, width()))
+}
+
+fn width() -> usize {
+    match crossterm::terminal::size() {
         Ok((columns, _)) if stdout().is_terminal() => usize::from(columns),
         _ => PLAIN_WIDTH,
-    };
-    let lines = tree::lines(view, now, width);
-    if crate::output::stdout_has_colour() { paint::coloured(&lines) } else { paint::plain(&lines) }
+    }
+}
+
+fn painted(lines: &[line::Line]) -> String {
+    if crate::output::stdout_has_colour() { paint::coloured(lines) } else { paint::plain(lines) }
 }
