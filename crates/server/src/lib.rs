@@ -9,6 +9,7 @@
 //! - [`notifiers`]: tell people and programs.
 
 pub mod api;
+mod dashboard;
 pub mod deployers;
 pub mod documents;
 pub mod engine;

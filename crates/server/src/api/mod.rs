@@ -42,7 +42,7 @@ pub(crate) use access::open_token;
 /// The largest body a request may have, in bytes.
 pub const BODY_LIMIT: usize = 1024 * 1024;
 
-/// Everything the server answers to: the API and the login.
+/// Everything the server answers to: the API, the login and the dashboard.
 pub fn router(app: App) -> Router {
     let (api, document) = described().split_for_parts();
     let all = api
@@ -50,7 +50,8 @@ pub fn router(app: App) -> Router {
         .merge(access::pages())
         .fallback(errors::no_such_route)
         .method_not_allowed_fallback(errors::no_such_method)
-        .with_state(app.clone());
+        .with_state(app.clone())
+        .merge(crate::dashboard::router(app.clone()));
     all.layer(from_fn_with_state(app, access::require))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(from_fn(headers::secure))

@@ -1,0 +1,153 @@
+// Keeps the page true: listens to the API's stream, fetches the part that changed, and asks
+// before it acts. Nothing is kept here; the server's page is the state.
+
+const live = document.getElementById("live");
+const connection = document.getElementById("connection");
+
+let fetching = false;
+let again = false;
+
+/** Fetches the live part; one fetch at a time, and one more if something changed meanwhile. */
+async function refresh() {
+  if (fetching) {
+    again = true;
+    return;
+  }
+  fetching = true;
+  try {
+    const answer = await fetch(live.dataset.part, { credentials: "same-origin" });
+    if (answer.redirected) {
+      location.reload();
+      return;
+    }
+    if (answer.ok) {
+      replace(await answer.text());
+      connection.textContent = "";
+    } else {
+      connection.textContent = "the controller cannot show this page";
+    }
+  } catch {
+    connection.textContent = "the controller does not answer; this is the last that was seen";
+  } finally {
+    fetching = false;
+    if (again) {
+      again = false;
+      refresh();
+    }
+  }
+}
+
+/** Puts the new part in place and the focus back where it was. */
+function replace(text) {
+  const focused = document.activeElement?.id;
+  live.innerHTML = text;
+  if (focused) {
+    document.getElementById(focused)?.focus();
+  }
+}
+
+function listen() {
+  const stream = new EventSource(live.dataset.stream);
+  stream.onopen = () => {
+    connection.textContent = "";
+    refresh();
+  };
+  stream.onerror = () => {
+    connection.textContent = "the controller does not answer; this is the last that was seen";
+    refresh();
+  };
+  for (const kind of ["message", "rollout", "changed", "end"]) {
+    stream.addEventListener(kind, refresh);
+  }
+}
+
+/** Asks in a dialog; answers the reason given, or null. */
+function ask(question) {
+  const dialog = document.createElement("dialog");
+  const form = document.createElement("form");
+  form.method = "dialog";
+  const text = document.createElement("p");
+  text.textContent = question;
+  const label = document.createElement("label");
+  label.textContent = "Reason (goes on record)";
+  const why = document.createElement("input");
+  why.name = "why";
+  why.autocomplete = "off";
+  label.append(why);
+  const row = document.createElement("p");
+  const yes = button("Yes", "yes", "confirm");
+  const no = button("No", "no", "refrain");
+  row.append(yes, no);
+  form.append(text, label, row);
+  dialog.append(form);
+  dialog.setAttribute("aria-label", question);
+  document.body.append(dialog);
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => {
+      resolve(dialog.returnValue === "yes" ? why.value : null);
+      dialog.remove();
+    });
+  });
+}
+
+function button(text, value, id) {
+  const made = document.createElement("button");
+  made.type = "submit";
+  made.value = value;
+  made.id = id;
+  made.textContent = text;
+  return made;
+}
+
+async function act(control) {
+  if (control.getAttribute("aria-disabled") === "true") {
+    return;
+  }
+  const rollout = control.closest("[data-rollout]").dataset.rollout;
+  const action = control.dataset.action;
+  const why = await ask(control.dataset.question);
+  if (why === null) {
+    return;
+  }
+  try {
+    const answer = await fetch(`/api/rollouts/${rollout}/${action}`, {
+      method: "POST",
+      credentials: "same-origin",
+      headers: { "content-type": "application/json", "x-sluice": "1" },
+      body: action === "resume" ? "{}" : JSON.stringify({ why }),
+    });
+    if (!answer.ok) {
+      const told = await answer.json().catch(() => null);
+      connection.textContent = told?.error?.message ?? `refused (${answer.status})`;
+      return;
+    }
+    connection.textContent = "";
+    refresh();
+  } catch {
+    connection.textContent = "the controller does not answer; nothing was done";
+  }
+}
+
+document.addEventListener("click", (event) => {
+  const control = event.target.closest?.("button[data-action]");
+  if (control) {
+    act(control);
+  }
+});
+
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest?.("input, textarea, dialog");
+  if (typing || event.ctrlKey || event.metaKey || event.altKey) {
+    return;
+  }
+  const control = document.querySelector(`button[data-key="${CSS.escape(event.key)}"]`);
+  if (control) {
+    event.preventDefault();
+    act(control);
+  }
+});
+
+if (live?.dataset.stream) {
+  listen();
+}
