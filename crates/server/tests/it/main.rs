@@ -1,5 +1,6 @@
 //! The server's parts against real processes and real connections.
 
+mod api;
 mod deployer;
 mod roles;
 mod webhook;

@@ -20,6 +20,7 @@ use crate::documents::report::{Report, markdown, report as make};
 pub(super) struct Asked {
     /// For programs or for people.
     #[serde(default)]
+    #[param(inline)]
     format: Format,
 }
 

@@ -1,0 +1,58 @@
+//! What a proxy process and the controller tell each other.
+
+use rollout::route::Generation;
+use serde_json::json;
+use server::engine::{ProxyReport, ProxySync};
+use traffic::{Counters, Observed};
+
+use super::client::Ask;
+use super::world::Controller;
+
+fn report(name: &str, generation: Generation) -> serde_json::Value {
+    let report = ProxyReport {
+        name: name.to_owned(),
+        generation,
+        counters: Counters::default(),
+        observed: Observed::default(),
+        trips: Vec::new(),
+    };
+    serde_json::to_value(report).unwrap()
+}
+
+#[tokio::test]
+async fn a_proxy_is_told_what_to_serve_as_soon_as_it_is_new() {
+    let mut controller = Controller::without_proxy().await;
+    let sync = async |generation| -> ProxySync {
+        let ask = Ask::post("/api/proxies/edge/sync").json(&report("edge", generation));
+        controller.ask(ask).await.json()
+    };
+    let nothing = sync(Generation::default()).await.snapshot;
+    let known = nothing.generation;
+    assert_eq!(sync(known).await.snapshot.generation, known, "nothing newer");
+    let id = controller.create("1.0").await;
+    let mut newest = known;
+    // Each sync waits up to a second for news; the version has to start first.
+    for _ in 0..60 {
+        let snapshot = sync(newest).await.snapshot;
+        assert!(snapshot.generation >= newest, "never older");
+        newest = snapshot.generation;
+        let stable = snapshot.services.iter().find_map(|service| service.stable.as_ref());
+        if let Some(stable) = stable {
+            assert_eq!(stable.release, id);
+            assert_eq!(stable.upstreams.len(), 1);
+            controller.stop().await;
+            return;
+        }
+    }
+    panic!("the proxy was never told of {id}");
+}
+
+#[tokio::test]
+async fn a_report_under_another_name_is_refused() {
+    let mut controller = Controller::without_proxy().await;
+    let foreign = Ask::post("/api/proxies/edge/sync").json(&report("core", Generation::default()));
+    assert_eq!(controller.ask(foreign).await.refusal(), (400, "invalid".to_owned()));
+    let empty = Ask::post("/api/proxies/edge/sync").json(&json!({}));
+    assert_eq!(controller.ask(empty).await.refusal(), (400, "invalid".to_owned()));
+    controller.stop().await;
+}
