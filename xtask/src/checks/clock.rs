@@ -25,6 +25,11 @@ const ALLOWED: &[(&str, &[&str], &str)] = &[
         "the command line's only clock: people are told how long ago something was",
     ),
     (
+        "crates/cli/src/demo/load/",
+        &["Instant::now"],
+        "requests leave on a schedule, and latencies are measured where answers come",
+    ),
+    (
         "crates/traffic/src/proxy/",
         &["Instant::now"],
         "timeouts and latencies are measured where the bytes pass",

@@ -3,6 +3,7 @@
 mod act;
 mod check;
 mod completions;
+mod demo;
 mod file;
 mod follow;
 mod history;
@@ -43,6 +44,11 @@ enum Command {
     History(history::Args),
     Report(report::Args),
     Schema(schema::Args),
+    Demo(demo::Args),
+    #[command(hide = true)]
+    DemoService(demo::ServiceArgs),
+    #[command(hide = true)]
+    DemoLoad(demo::LoadArgs),
     Completions(completions::Args),
 }
 
@@ -74,6 +80,9 @@ async fn perform(command: Command) -> Result<Exit, Failure> {
         Command::History(args) => args.run().await,
         Command::Report(args) => args.run().await,
         Command::Schema(args) => args.run(),
+        Command::Demo(args) => args.run().await,
+        Command::DemoService(args) => args.run().await,
+        Command::DemoLoad(args) => args.run().await,
         Command::Completions(args) => args.run(),
     }
 }

@@ -19,6 +19,7 @@ mod tree;
 
 use std::io::{IsTerminal, stdout};
 
+use ratatui::text::Text;
 use rollout::plan::Plan;
 use rollout::units::Timestamp;
 use server::view::RolloutView;
@@ -31,6 +32,11 @@ const PLAIN_WIDTH: usize = 100;
 /// The whole of a rollout as text for standard output, with colour where that takes it.
 pub(crate) fn text(view: &RolloutView, now: Timestamp) -> String {
     painted(&tree::lines(view, now, width()))
+}
+
+/// The whole of a rollout as a screen of `width` columns.
+pub(crate) fn screen(view: &RolloutView, now: Timestamp, width: usize) -> Text<'static> {
+    paint::screen(&tree::lines(view, now, width), crate::output::stdout_has_colour())
 }
 
 /// What a plan does as text for standard output, with colour where that takes it.

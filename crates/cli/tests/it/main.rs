@@ -1,3 +1,4 @@
 //! The `sluice` binary as its users meet it.
 
+mod demo;
 mod transcripts;

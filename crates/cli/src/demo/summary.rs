@@ -1,0 +1,108 @@
+//! The figures at the end, and whether all went as it should.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::build::Build;
+use super::load::{Figures, Version};
+use super::story::Story;
+
+/// The share of requests that v1 and v2 fail for reasons of their own.
+const OWN_FAILURES: &str = "0.1 %";
+
+/// What is said at the end of `story`.
+pub(super) fn text(story: &Story) -> String {
+    let figures = &story.figures;
+    let bad = bad_version(story);
+    let mut out = String::new();
+    for end in &story.ends {
+        line(&mut out, &end.version, &format!("{}: {}", end.state, end.why));
+    }
+    out.push('\n');
+    line(&mut out, "users", &format!("{} sent {} requests", figures.users, figures.requests));
+    line(&mut out, "met v3", &format!("{} users with {} requests", bad.users, bad.requests));
+    line(&mut out, "saw an error", &errors(story, &bad));
+    line(&mut out, "gate shut", &shut(bad.met_after_failing));
+    let lost = format!("{}, in {} changes of who meets what", lost(figures), story.changes);
+    line(&mut out, "lost on the way", &lost);
+    line(&mut out, "latency", &latency(figures));
+    out
+}
+
+/// What became of a load by itself.
+pub(super) fn load(figures: &Figures) -> String {
+    let mut out = String::new();
+    line(&mut out, "users", &format!("{} sent {} requests", figures.users, figures.requests));
+    for (name, met) in &figures.versions {
+        let Version { requests, failed, users, failed_users, met_after_failing } = met;
+        let mut text = format!("answered {requests} requests of {users} users");
+        if let Some(after) = met_after_failing {
+            let after = milliseconds(Some(*after));
+            // Writing to a string cannot fail.
+            let _ =
+                write!(text, "; failed {failed} of them, of {failed_users} users, over {after}");
+        }
+        line(&mut out, name, &text);
+    }
+    line(&mut out, "lost on the way", &lost(figures));
+    line(&mut out, "latency", &latency(figures));
+    out
+}
+
+/// Requests that no version answered.
+fn lost(figures: &Figures) -> String {
+    match &figures.last_unserved {
+        None => "0 requests".to_owned(),
+        Some(why) => format!("{} requests (the last one: {why})", figures.unserved),
+    }
+}
+
+fn latency(figures: &Figures) -> String {
+    let (p50, p99) = (milliseconds(figures.p50), milliseconds(figures.p99));
+    format!("p50 {p50}, p99 {p99}, as users saw it")
+}
+
+/// What is not as it should be; empty when all is well.
+pub(super) fn wrong(story: &Story) -> Vec<String> {
+    let expected = [(Build::V1, "promoted"), (Build::V2, "promoted"), (Build::V3, "rolled back")];
+    let mut wrong = Vec::new();
+    for (build, state) in expected {
+        let end = story.ends.iter().find(|end| end.version == build.to_string());
+        if let Some(end) = end.filter(|end| end.state != state) {
+            wrong.push(format!("{build} should be {state} and is {}: {}", end.state, end.why));
+        }
+    }
+    wrong
+}
+
+fn bad_version(story: &Story) -> Version {
+    story.figures.versions.get(&Build::V3.to_string()).cloned().unwrap_or_default()
+}
+
+fn errors(story: &Story, bad: &Version) -> String {
+    let all = story.figures.failed;
+    let rest = all.saturating_sub(bad.failed);
+    format!(
+        "{all} requests: {} from v3, to {} users; {rest} from the {OWN_FAILURES} that v1 and v2 fail",
+        bad.failed, bad.failed_users
+    )
+}
+
+fn shut(after: Option<Duration>) -> String {
+    match after {
+        Some(after) => format!(
+            "{} after v3's first bad answer, measured at the users",
+            milliseconds(Some(after))
+        ),
+        None => "v3 gave no bad answer".to_owned(),
+    }
+}
+
+fn milliseconds(length: Option<Duration>) -> String {
+    length.map_or_else(|| "-".to_owned(), |length| format!("{:.1} ms", length.as_secs_f64() * 1e3))
+}
+
+fn line(out: &mut String, name: &str, text: &str) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(out, "{name:<16}{text}");
+}
