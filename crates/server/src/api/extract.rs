@@ -1,10 +1,11 @@
-//! Bodies and queries, refused in the API's own words.
+//! Bodies, queries and ids, refused in the API's own words.
 
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use rollout::machine::RolloutId;
 use serde::de::DeserializeOwned;
 
 use super::BODY_LIMIT;
@@ -31,6 +32,21 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let read = Query::<T>::from_request_parts(parts, state).await;
         read.map(|Query(query)| Self(query)).map_err(|refused| refuse_query(&refused))
+    }
+}
+
+/// The rollout an address names, which need not exist.
+pub(super) struct Id(pub(super) RolloutId);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let read = Path::<RolloutId>::from_request_parts(parts, state).await;
+        let refuse = |_| {
+            ApiError::invalid(format!("{} names no rollout: it is not UTF-8", parts.uri.path()))
+        };
+        read.map(|Path(id)| Self(id)).map_err(refuse)
     }
 }
 

@@ -1,14 +1,13 @@
 //! `GET /api/rollouts/{id}/events`
 
 use axum::Json;
-use axum::extract::{Path, State};
-use rollout::machine::RolloutId;
+use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::api::app::App;
 use crate::api::errors::{ApiError, ReadErrors};
-use crate::api::extract::Params;
+use crate::api::extract::{Id, Params};
 use crate::view::EventView;
 
 /// Which events.
@@ -33,8 +32,8 @@ pub(super) struct Asked {
 )]
 pub(super) async fn events(
     State(app): State<App>,
-    Path(id): Path<String>,
+    Id(id): Id,
     Params(asked): Params<Asked>,
 ) -> Result<Json<Vec<EventView>>, ApiError> {
-    Ok(Json(app.engine.history(&RolloutId(id), asked.after).await?))
+    Ok(Json(app.engine.history(&id, asked.after).await?))
 }

@@ -70,11 +70,10 @@ impl Because {
 /// Asks something of a rollout and answers how it stands afterwards.
 async fn command(
     app: &App,
-    id: String,
+    id: RolloutId,
     command: Command,
     caller: Caller,
 ) -> Result<Json<RolloutView>, ApiError> {
-    let id = RolloutId(id);
     app.engine.command(&id, command, caller.actor).await?;
     Ok(Json(app.engine.view(&id).await?))
 }

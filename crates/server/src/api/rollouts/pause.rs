@@ -1,14 +1,14 @@
 //! `POST /api/rollouts/{id}/pause`
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use rollout::machine::Command;
 
 use super::{Because, command};
 use crate::api::access::Caller;
 use crate::api::app::App;
 use crate::api::errors::{ApiError, ChangeErrors};
-use crate::api::extract::Body;
+use crate::api::extract::{Body, Id};
 use crate::view::RolloutView;
 
 /// Keeps a rollout in its stage until it is resumed. Guardrails still roll it back.
@@ -23,7 +23,7 @@ use crate::view::RolloutView;
 )]
 pub(super) async fn pause(
     State(app): State<App>,
-    Path(id): Path<String>,
+    Id(id): Id,
     caller: Caller,
     Body(because): Body<Because>,
 ) -> Result<Json<RolloutView>, ApiError> {

@@ -1,16 +1,15 @@
 //! `GET /api/rollouts/{id}/report`
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use rollout::machine::RolloutId;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::api::app::App;
 use crate::api::errors::{ApiError, ReadErrors};
-use crate::api::extract::Params;
+use crate::api::extract::{Id, Params};
 use crate::documents::report::{Report, markdown, report as make};
 
 /// In which form.
@@ -52,10 +51,9 @@ enum Format {
 )]
 pub(super) async fn report(
     State(app): State<App>,
-    Path(id): Path<String>,
+    Id(id): Id,
     Params(asked): Params<Asked>,
 ) -> Result<Response, ApiError> {
-    let id = RolloutId(id);
     let rollout = app.engine.rollout(&id).await?;
     let history = app.engine.history(&id, 0).await?;
     let report = make(&rollout, &history);

@@ -1,13 +1,14 @@
 //! `POST /api/rollouts/{id}/resume`
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use rollout::machine::Command;
 
 use super::command;
 use crate::api::access::Caller;
 use crate::api::app::App;
 use crate::api::errors::{ApiError, ChangeErrors};
+use crate::api::extract::Id;
 use crate::view::RolloutView;
 
 /// Takes up again what was paused. There is no body.
@@ -21,7 +22,7 @@ use crate::view::RolloutView;
 )]
 pub(super) async fn resume(
     State(app): State<App>,
-    Path(id): Path<String>,
+    Id(id): Id,
     caller: Caller,
 ) -> Result<Json<RolloutView>, ApiError> {
     command(&app, id, Command::Resume, caller).await

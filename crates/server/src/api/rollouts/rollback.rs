@@ -1,14 +1,14 @@
 //! `POST /api/rollouts/{id}/rollback`
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use rollout::machine::Command;
 
 use super::{Because, command};
 use crate::api::access::Caller;
 use crate::api::app::App;
 use crate::api::errors::{ApiError, ChangeErrors};
-use crate::api::extract::Body;
+use crate::api::extract::{Body, Id};
 use crate::view::RolloutView;
 
 /// Goes back to stable. Allowed while there is something to go back from; asking twice is the
@@ -24,7 +24,7 @@ use crate::view::RolloutView;
 )]
 pub(super) async fn rollback(
     State(app): State<App>,
-    Path(id): Path<String>,
+    Id(id): Id,
     caller: Caller,
     Body(because): Body<Because>,
 ) -> Result<Json<RolloutView>, ApiError> {

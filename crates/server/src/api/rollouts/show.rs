@@ -1,11 +1,11 @@
 //! `GET /api/rollouts/{id}`
 
 use axum::Json;
-use axum::extract::{Path, State};
-use rollout::machine::RolloutId;
+use axum::extract::State;
 
 use crate::api::app::App;
 use crate::api::errors::{ApiError, ReadErrors};
+use crate::api::extract::Id;
 use crate::view::RolloutView;
 
 /// One rollout as it stands, and as observed.
@@ -19,7 +19,7 @@ use crate::view::RolloutView;
 )]
 pub(super) async fn show(
     State(app): State<App>,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Result<Json<RolloutView>, ApiError> {
-    Ok(Json(app.engine.view(&RolloutId(id)).await?))
+    Ok(Json(app.engine.view(&id).await?))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
@@ -15,6 +15,7 @@ use tokio::time::sleep;
 use crate::api::access::Caller;
 use crate::api::app::App;
 use crate::api::errors::{ApiError, ReadErrors};
+use crate::api::extract::Id;
 use crate::api::sse;
 use crate::view::RolloutView;
 
@@ -42,11 +43,10 @@ const EVERY: Duration = Duration::from_secs(1);
 )]
 pub(super) async fn stream(
     State(app): State<App>,
-    Path(id): Path<String>,
+    Id(id): Id,
     caller: Caller,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let id = RolloutId(id);
     let changes = app.engine.changes();
     let first = app.engine.view(&id).await?;
     if first.over && last_seen(&headers) == Some(first.seq) {

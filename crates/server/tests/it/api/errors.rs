@@ -19,6 +19,7 @@ async fn each_wrong_request_is_refused_in_its_own_form() {
         (Ask::get("/api/nothing"), 404, "unknown", "there is no /api/nothing"),
         (Ask::new("DELETE", "/api/rollouts"), 405, "method", "/api/rollouts does not take DELETE"),
         (Ask::get("/api/rollouts/none-1"), 404, "unknown", "there is no rollout \"none-1\""),
+        (Ask::get("/api/rollouts/%ff"), 400, "invalid", "not UTF-8"),
         (Ask::get("/api/rollouts/none-1/events"), 404, "unknown", "none-1"),
         (Ask::get("/api/rollouts/none-1/report"), 404, "unknown", "none-1"),
         (Ask::get("/api/rollouts/none-1/stream"), 404, "unknown", "none-1"),

@@ -1,8 +1,11 @@
 //! The shares of traffic as one pair of numbers.
 
-use serde_json::{Value, json};
+use std::time::Duration;
 
-use super::client::{Answer, Ask};
+use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
+
+use super::client::{Answer, Ask, PATIENCE};
 use super::world::Controller;
 
 async fn read(controller: &Controller) -> Value {
@@ -19,7 +22,14 @@ async fn write(controller: &Controller, stable: f64, canary: f64) -> Answer {
 async fn weights_are_read_lowered_lifted_and_set_to_zero() {
     let mut controller = Controller::start().await;
     let id = controller.canary().await;
-    assert_eq!(read(&controller).await, json!({ "stable": 0.9, "canary": 0.1 }));
+    // What is read is in force: the share is withheld until the canary has proven healthy.
+    let planned = json!({ "stable": 0.9, "canary": 0.1 });
+    let in_force = async {
+        while read(&controller).await != planned {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert!(timeout(PATIENCE, in_force).await.is_ok(), "the canary's share never came into force");
     let lowered = write(&controller, 0.97, 0.03).await;
     assert_eq!((lowered.status, lowered.json()), (200, json!({ "stable": 0.97, "canary": 0.03 })));
     assert_eq!(read(&controller).await, json!({ "stable": 0.97, "canary": 0.03 }));
