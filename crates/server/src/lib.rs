@@ -3,12 +3,14 @@
 //! - [`serve`]: a whole controller in one call.
 //! - [`engine`]: wake, gather, ask `rollout`, append, perform.
 //! - [`api`]: how programs, the command line and browsers ask the engine.
+//! - [`audit`]: whether a log is whole.
 //! - [`view`]: a rollout as people see it.
 //! - [`documents`]: what is made from a rollout's history.
 //! - [`deployers`]: run and stop versions.
 //! - [`notifiers`]: tell people and programs.
 
 pub mod api;
+pub mod audit;
 mod dashboard;
 pub mod deployers;
 pub mod documents;
