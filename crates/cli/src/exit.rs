@@ -1,6 +1,6 @@
 //! How a command ends: stable exit codes, and the sentence that goes with a bad end.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::io;
 use std::process::ExitCode;
 
@@ -63,6 +63,15 @@ impl Failure {
             Self::NobodyReads
         } else {
             Self::ours(format!("cannot write the output: {error}"))
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Because(_, why) => f.write_str(why),
+            Self::NobodyReads => f.write_str("nobody reads the output"),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rollout::units::Millis;
 use server::view::RolloutView;
 use tokio::time::timeout;
 
@@ -53,7 +54,8 @@ pub(crate) async fn wait(
     match limit {
         None => settled.await,
         Some(limit) => timeout(limit, settled).await.unwrap_or_else(|_| {
-            let message = format!("{id} was not over within {limit:?}; it goes on");
+            let limit = Millis(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+            let message = format!("{id} was not over within {limit}; it goes on");
             Err(Failure::Because(Exit::TimedOut, message))
         }),
     }

@@ -12,6 +12,8 @@ use crate::exit::Failure;
 
 /// The part of the help these options stand in.
 const HEADING: &str = "Controller";
+/// What the history says a command came through.
+const AGENT: &str = concat!("sluice/", env!("CARGO_PKG_VERSION"));
 /// How long the controller may take to accept a connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
@@ -60,12 +62,17 @@ impl Connect {
             Some(token) => Some(token),
             None => read_token(&file)?,
         };
-        Client::new(self.url, token, file.display().to_string())
+        let sought = format!(
+            "{}; give --token, SLUICE_TOKEN, or --state with the folder `sluice up` was started with",
+            file.display()
+        );
+        Client::new(self.url, token, sought)
     }
 }
 
 impl Client {
-    /// A client of the controller at `base`; `sought` says where a token was looked for.
+    /// A client of the controller at `base`; `sought` says where a token was
+    /// looked for, and what else to do.
     ///
     /// # Errors
     /// A URL that is not HTTP.
@@ -76,7 +83,7 @@ impl Client {
                 format!("read the URL {base}; allowed: http://host:port or https://host:port");
             return Err(Failure::usage(message));
         };
-        let mut http = reqwest::Client::builder().connect_timeout(CONNECT_WITHIN);
+        let mut http = reqwest::Client::builder().user_agent(AGENT).connect_timeout(CONNECT_WITHIN);
         if is_loopback(host) {
             // A proxy for the way out cannot reach this machine's own addresses.
             http = http.no_proxy();

@@ -5,30 +5,10 @@ use std::fmt::Write;
 use std::io;
 
 use reqwest::{Response, StatusCode};
-use serde::Deserialize;
+use server::api::{ErrorBody, ErrorView};
 
 use super::Client;
 use crate::exit::{Exit, Failure};
-
-/// The body of every answer that is not a success.
-#[derive(Debug, Deserialize)]
-struct Body {
-    error: Said,
-}
-
-#[derive(Debug, Deserialize)]
-struct Said {
-    message: String,
-    #[serde(default)]
-    findings: Vec<Found>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Found {
-    line: usize,
-    column: usize,
-    message: String,
-}
 
 impl Client {
     /// The controller cannot be reached, or broke off.
@@ -49,7 +29,7 @@ impl Client {
     pub(super) async fn refused(&self, response: Response) -> Failure {
         let status = response.status();
         let text = response.text().await.unwrap_or_default();
-        let said = serde_json::from_str::<Body>(&text).ok().map(|body| body.error);
+        let said = serde_json::from_str::<ErrorBody>(&text).ok().map(|body| body.error);
         if status == StatusCode::UNAUTHORIZED {
             return Failure::Because(Exit::Refused, self.unauthorised());
         }
@@ -65,8 +45,7 @@ impl Client {
         match self.token {
             Some(_) => format!("the controller at {base} does not know this token"),
             None => format!(
-                "the controller at {base} wants a token, and there is none in {}; \
-                 give --token, SLUICE_TOKEN, or --state with the folder `sluice up` was started with",
+                "the controller at {base} wants a token, and there is none in {}",
                 self.sought
             ),
         }
@@ -82,7 +61,7 @@ fn exit_for(status: StatusCode) -> Exit {
     }
 }
 
-fn sentence(said: &Said) -> String {
+fn sentence(said: &ErrorView) -> String {
     let mut text = said.message.clone();
     for found in &said.findings {
         // Writing to a string cannot fail.
@@ -119,9 +98,10 @@ mod tests {
 
     #[test]
     fn findings_are_told_with_their_place() {
-        let text = r#"{"error":{"code":"plan","message":"the plan has errors",
-            "findings":[{"line":3,"column":9,"code":"x","message":"read 5"}]}}"#;
-        let body: Body = serde_json::from_str(text).unwrap();
+        let text = r#"{"error":{"code":"plan","message":"the plan has errors","findings":[
+            {"line":3,"column":9,"offset":20,"length":1,"code":"x","severity":"error","path":"a",
+             "message":"read 5","help":null}]}}"#;
+        let body: ErrorBody = serde_json::from_str(text).unwrap();
         assert_eq!(sentence(&body.error), "the plan has errors\n  3:9: read 5");
     }
 }

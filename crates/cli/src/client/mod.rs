@@ -10,16 +10,19 @@ use std::time::Duration;
 use reqwest::{Method, RequestBuilder, Response, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use server::api::{Because, CreateRollout, Created};
+use server::engine::{ProxyReport, ProxySync};
 use server::view::{EventView, RolloutView, Weights};
 
 use crate::exit::Failure;
 
-pub(crate) use connect::Connect;
+pub(crate) use connect::{Connect, read_token};
 pub(crate) use follow::{Update, follow};
 
 /// How long one answer may take; a stream may take for ever.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the controller may take to answer a proxy; it does within a second.
+const SYNC_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Speaks with one controller. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -27,23 +30,8 @@ pub(crate) struct Client {
     http: reqwest::Client,
     base: Url,
     token: Option<String>,
-    /// Where the token was looked for, for the message when it is missing.
+    /// Where a token was looked for, and what else to do: for the message when it is missing.
     sought: String,
-}
-
-/// What a new rollout is asked for with.
-#[derive(Debug, Serialize)]
-pub(crate) struct NewRollout {
-    /// The plan file's name, for messages.
-    pub(crate) plan_name: String,
-    /// The plan as written.
-    pub(crate) plan: String,
-    /// The version to release.
-    pub(crate) version: String,
-    /// The folder that relative paths of the plan start from.
-    pub(crate) directory: String,
-    /// Release it although it was rolled back before.
-    pub(crate) again: bool,
 }
 
 impl Client {
@@ -58,11 +46,7 @@ impl Client {
     }
 
     /// Asks for a rollout; answers its id.
-    pub(crate) async fn create(&self, new: &NewRollout) -> Result<String, Failure> {
-        #[derive(serde::Deserialize)]
-        struct Created {
-            id: String,
-        }
+    pub(crate) async fn create(&self, new: &CreateRollout) -> Result<String, Failure> {
         let created: Created = self.post("/api/rollouts", new).await?;
         Ok(created.id)
     }
@@ -74,7 +58,7 @@ impl Client {
         verb: &str,
         why: &str,
     ) -> Result<RolloutView, Failure> {
-        self.post(&format!("/api/rollouts/{id}/{verb}"), &json!({ "why": why })).await
+        self.post(&format!("/api/rollouts/{id}/{verb}"), &Because { why: why.to_owned() }).await
     }
 
     /// What happened to a rollout, the oldest first.
@@ -113,8 +97,19 @@ impl Client {
         self.read(self.request(Method::GET, path)?.timeout(PATIENCE)).await
     }
 
+    /// Tells what a proxy counts and observes; answers what it is to serve.
+    pub(crate) async fn sync(&self, report: &ProxyReport) -> Result<ProxySync, Failure> {
+        let path = format!("/api/proxies/{}/sync", report.name);
+        self.read(self.request(Method::POST, &path)?.json(report).timeout(SYNC_PATIENCE)).await
+    }
+
+    /// Shows another token from now on.
+    pub(crate) fn set_token(&mut self, token: Option<String>) {
+        self.token = token;
+    }
+
     /// A POST of JSON that answers JSON.
-    pub(crate) async fn post<T: DeserializeOwned>(
+    async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
         body: &impl Serialize,

@@ -1,6 +1,7 @@
 //! The commands, a file each.
 
 mod act;
+mod audit;
 mod check;
 mod completions;
 mod demo;
@@ -9,12 +10,14 @@ mod follow;
 mod history;
 mod pause;
 mod promote;
+mod proxy;
 mod report;
 mod resume;
 mod rollback;
 mod schema;
 mod start;
 mod status;
+mod up;
 mod weights;
 
 use clap::{Parser, Subcommand};
@@ -32,6 +35,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Up(up::Args),
     Check(check::Args),
     Start(start::Args),
     Status(status::Args),
@@ -43,6 +47,8 @@ enum Command {
     Weights(weights::Args),
     History(history::Args),
     Report(report::Args),
+    Audit(audit::Args),
+    Proxy(proxy::Args),
     Schema(schema::Args),
     Demo(demo::Args),
     #[command(hide = true)]
@@ -69,6 +75,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
 
 async fn perform(command: Command) -> Result<Exit, Failure> {
     match command {
+        Command::Up(args) => args.run().await,
         Command::Check(args) => args.run(),
         Command::Start(args) => args.run().await,
         Command::Status(args) => args.run().await,
@@ -79,6 +86,8 @@ async fn perform(command: Command) -> Result<Exit, Failure> {
         Command::Weights(args) => args.run().await,
         Command::History(args) => args.run().await,
         Command::Report(args) => args.run().await,
+        Command::Audit(args) => args.run(),
+        Command::Proxy(args) => args.run().await,
         Command::Schema(args) => args.run(),
         Command::Demo(args) => args.run().await,
         Command::DemoService(args) => args.run().await,

@@ -3,9 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use server::api::CreateRollout;
+
 use super::file::PlanText;
 use super::follow::{self, FollowArgs, Manner};
-use crate::client::{Connect, NewRollout};
+use crate::client::Connect;
 use crate::exit::{Exit, Failure};
 use crate::output::{Format, OutputArgs, data, json, note, stderr_has_colour};
 use crate::view;
@@ -59,7 +61,7 @@ impl Args {
     }
 
     /// What is asked for. A plan with errors is not sent at all.
-    fn rollout(&self) -> Result<NewRollout, Failure> {
+    fn rollout(&self) -> Result<CreateRollout, Failure> {
         let read = PlanText::read(&self.plan)?;
         if !read.findings.is_empty() {
             note(&read.rendered(stderr_has_colour()));
@@ -67,7 +69,7 @@ impl Args {
         if read.plan.is_none() {
             return Err(Failure::usage("the plan has errors; nothing was started"));
         }
-        Ok(NewRollout {
+        Ok(CreateRollout {
             plan_name: read.name,
             plan: read.text,
             version: self.version.clone(),

@@ -116,8 +116,7 @@ impl Watch {
                 self.keys.say(format!("{action}: done"), Tone::Good);
                 self.view = Some(view);
             }
-            Err(Failure::Because(_, why)) => self.keys.say(why, Tone::Bad),
-            Err(_) => self.keys.say(format!("{action}: failed"), Tone::Bad),
+            Err(failure) => self.keys.say(failure.to_string(), Tone::Bad),
         }
     }
 
