@@ -5,4 +5,5 @@ mod evidence_properties;
 mod evidence_rates;
 mod evidence_trip;
 mod evidence_vectors;
+mod machine;
 mod plan;

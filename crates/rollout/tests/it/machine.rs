@@ -1,0 +1,473 @@
+//! The life of a rollout, told in the order it is lived.
+
+use std::collections::BTreeMap;
+
+use rollout::evidence::{Answer, Block, Reading, TrackCounts};
+use rollout::machine::{
+    Actor, Board, Cause, Command, Created, End, Event, Input, Outcome, Refusal, Release, Request,
+    Rollout, RolloutId, State, TripFacts, decide, deliveries, desired, next_wake, why,
+};
+use rollout::plan::{Budget, Deploy, Gate, Metric, Plan, Stage, Test, Then, Webhook};
+use rollout::route::{HealthCheck, Sticky, Timeouts};
+use rollout::units::{Millis, Timestamp, Weight};
+
+const MINUTE: Millis = Millis::from_secs(60);
+
+fn deploy() -> Deploy {
+    Deploy {
+        command: vec!["shop".to_owned()],
+        env: BTreeMap::new(),
+        directory: None,
+        ready_within: MINUTE,
+    }
+}
+
+/// Errors below 1 %, or else.
+fn gate(then: Then) -> Gate {
+    let test = Test::Below { limit: 0.01 };
+    Gate { metric: Metric::ErrorRate, reads: "below 1%".to_owned(), test, then }
+}
+
+/// 1 %, 10 %, everyone, then a bake; 10 minutes each.
+fn plan() -> Plan {
+    let stage = |name: &str, percent: u32| Stage {
+        name: name.to_owned(),
+        weight: Weight::percent(percent),
+        soak: MINUTE.times(10),
+        gates: vec![gate(Then::RollBack)],
+    };
+    let second = Millis::from_secs(1);
+    Plan {
+        service: "shop".to_owned(),
+        listen: "127.0.0.1:8080".to_owned(),
+        deploy: deploy(),
+        sticky: Sticky::Address,
+        health: HealthCheck {
+            path: "/".to_owned(),
+            every: second,
+            timeout: second,
+            healthy_after: 1,
+            unhealthy_after: 2,
+        },
+        timeouts: Timeouts { head: MINUTE, connect: second, first_byte: MINUTE, idle: MINUTE },
+        drain: second,
+        stages: vec![stage("one", 1), stage("ten", 10), stage("all", 100)],
+        bake: MINUTE.times(5),
+        hold_limit: MINUTE.times(30),
+        forgive: Millis::from_secs(10),
+        min_requests: 100,
+        budget: Budget { false_rollback_rate: 0.01, false_pass_rate: 0.05 },
+        notify: vec![Webhook { url: "http://127.0.0.1/hook".to_owned(), secret: None }],
+    }
+}
+
+fn release(id: &str, version: &str) -> Release {
+    Release {
+        id: id.to_owned(),
+        version: version.to_owned(),
+        digest: format!("sha-{version}"),
+        deploy: deploy(),
+        directory: "/srv".to_owned(),
+    }
+}
+
+fn ada() -> Actor {
+    Actor { who: "ada".to_owned(), via: "cli".to_owned() }
+}
+
+fn words(text: &str) -> String {
+    text.to_owned()
+}
+
+/// A rollout with its clock and everything it has said.
+struct Life {
+    rollout: Rollout,
+    now: Timestamp,
+    log: Vec<(Timestamp, Event)>,
+}
+
+impl Life {
+    fn asked_for(plan: Plan, number: u64) -> Self {
+        let id = format!("shop-{number}");
+        let created = Created {
+            id: RolloutId(id.clone()),
+            release: release(&id, &format!("v{number}")),
+            plan,
+            plan_hash: "0".repeat(64),
+            by: ada(),
+            again: false,
+        };
+        let now = Timestamp(1_000_000);
+        let rollout = Rollout::created(now, &created);
+        Self { rollout, now, log: vec![(now, Event::Created(Box::new(created)))] }
+    }
+
+    /// In its first stage, beside version v1.
+    fn in_stage_one(plan: Plan) -> Self {
+        let mut life = Self::asked_for(plan, 2);
+        life.takes(Input::Turn(Some(release("shop-1", "v1"))));
+        life.takes(Input::Outcome(Outcome::Deployed));
+        assert_eq!(life.at(), "one 1% running");
+        life
+    }
+
+    fn tries(&mut self, input: Input) -> Result<Vec<&'static str>, Refusal> {
+        let events = decide(&self.rollout, input, self.now)?;
+        for event in &events {
+            self.rollout.apply(self.now, event);
+            self.log.push((self.now, event.clone()));
+        }
+        Ok(events.iter().map(Event::kind).collect())
+    }
+
+    fn takes(&mut self, input: Input) -> Vec<&'static str> {
+        self.tries(input).expect("it is allowed")
+    }
+
+    fn asks(&mut self, command: Command) -> Result<Vec<&'static str>, Refusal> {
+        self.tries(Input::Command(command, ada()))
+    }
+
+    fn refuses(&mut self, command: Command) -> String {
+        self.asks(command).expect_err("it is refused").message
+    }
+
+    /// One window of 30 s with 15,000 requests, of which the canary fails `bad` in a hundred.
+    fn window(&mut self, bad: u64) -> Vec<&'static str> {
+        let canary = 150 * u64::from(self.rollout.weight().steps()) / 1_000;
+        let counts = |requests: u64, failures: u64| {
+            Reading::Counts(TrackCounts { requests, failures, ..TrackCounts::default() })
+        };
+        self.block(counts(canary, canary * bad / 100), counts(15_000 - canary, 0))
+    }
+
+    fn block(&mut self, canary: Reading, stable: Reading) -> Vec<&'static str> {
+        let from = self.now;
+        self.now = from.plus(self.rollout.plan.block());
+        self.takes(Input::Evidence(Block { from, to: self.now, canary, stable }))
+    }
+
+    /// Windows until one says more than its counts.
+    fn windows_until_something_happens(&mut self, bad: u64) -> Vec<&'static str> {
+        let mut windows = (0..1_000).map(|_| self.window(bad));
+        windows.find(|said| said.len() > 1).expect("something happens within 1,000 windows")
+    }
+
+    /// The stage, its weight and the state.
+    fn at(&self) -> String {
+        let stage = self.rollout.stage().map_or("-", |stage| &stage.name);
+        format!("{stage} {} {}", desired(&self.rollout).weight, self.rollout.state_name())
+    }
+}
+
+fn pause() -> Command {
+    Command::Pause { why: words("looks odd") }
+}
+
+fn promote() -> Command {
+    Command::Promote { why: words("hurry") }
+}
+
+fn roll_back() -> Command {
+    Command::RollBack { why: words("enough") }
+}
+
+#[test]
+fn a_first_release_serves_as_soon_as_it_is_well() {
+    let mut life = Life::asked_for(plan(), 1);
+    assert_eq!(life.takes(Input::Turn(None)), ["began"]);
+    assert_eq!(life.at(), "- 0% deploying");
+    assert_eq!(life.takes(Input::Outcome(Outcome::Deployed)), ["promoted"]);
+    assert_eq!(desired(&life.rollout).stable.map(|it| &*it.version), Some("v1"));
+}
+
+#[test]
+fn a_good_release_goes_from_one_to_ten_to_everyone_and_bakes() {
+    let mut life = Life::in_stage_one(plan());
+    let mut path = Vec::new();
+    while !life.rollout.is_over() {
+        let said = life.windows_until_something_happens(0);
+        path.push(format!("{} -> {}", said[1..].join(" "), life.at()));
+    }
+    assert_eq!(
+        path,
+        [
+            "stage_started -> ten 10% running",
+            "stage_started -> all 100% running",
+            "bake_started -> all 100% baking",
+            "promoted -> - 0% promoted",
+        ]
+    );
+    let replayed = Rollout::replay(life.log.iter().map(|(at, event)| (*at, event)));
+    assert_eq!(replayed, Some(life.rollout), "the log makes the same rollout");
+}
+
+#[test]
+fn no_stage_ends_before_its_soak_is_over() {
+    let mut life = Life::in_stage_one(plan());
+    let windows = (1..1_000).find(|_| life.window(0).len() > 1);
+    assert!(windows >= Some(20), "10 minutes are 20 windows, it took {windows:?}");
+}
+
+#[test]
+fn a_bad_release_is_rolled_back_by_its_gate() {
+    let mut life = Life::in_stage_one(plan());
+    assert_eq!(life.windows_until_something_happens(20), ["block_observed", "rollback_started"]);
+    assert_eq!(life.at(), "- 0% rolling back");
+    assert_eq!(desired(&life.rollout).canary, None);
+    assert!(why(&life.rollout).starts_with("it is going back: error_rate below 1% failed, 20% of"));
+    assert_eq!(life.takes(Input::Outcome(Outcome::Withdrawn)), ["rolled_back"]);
+    assert_eq!(desired(&life.rollout).stable.map(|it| &*it.version), Some("v1"));
+}
+
+#[test]
+fn a_trip_rolls_back_the_release_it_is_about_and_no_other() {
+    let mut life = Life::in_stage_one(plan());
+    let trip = |release: &str| {
+        Input::Tripped(TripFacts {
+            release: release.to_owned(),
+            gate: words("error_rate below 1%"),
+            requests: 9,
+            bad: 9,
+            evidence: 9.5,
+            evidence_needed: 8.0,
+            shut_after_us: Some(40),
+        })
+    };
+    assert!(life.takes(trip("shop-1")).is_empty());
+    assert_eq!(life.takes(trip("shop-2")), ["rollback_started"]);
+    assert!(life.takes(trip("shop-2")).is_empty(), "told twice, it goes back once");
+}
+
+#[test]
+fn a_paused_rollout_counts_and_does_not_move_until_it_is_resumed() {
+    let mut life = Life::in_stage_one(plan());
+    assert_eq!(life.asks(pause()), Ok(vec!["paused"]));
+    assert_eq!(life.asks(pause()), Ok(vec![]), "pausing twice is pausing once");
+    for _ in 0..200 {
+        assert_eq!(life.window(0), ["block_observed"]);
+    }
+    assert_eq!(life.at(), "one 1% paused");
+    assert_eq!(life.asks(Command::Resume), Ok(vec!["resumed"]));
+    assert_eq!(life.window(0), ["block_observed", "stage_started"]);
+}
+
+#[test]
+fn a_paused_rollout_is_still_rolled_back_by_its_guardrail() {
+    let mut life = Life::in_stage_one(plan());
+    life.takes(Input::Command(pause(), ada()));
+    assert_eq!(life.windows_until_something_happens(20), ["block_observed", "rollback_started"]);
+}
+
+#[test]
+fn a_promotion_skips_the_soak_and_never_a_failed_gate() {
+    let mut life = Life::in_stage_one(plan());
+    assert_eq!(life.asks(promote()), Ok(vec!["stage_started"]));
+    assert_eq!(life.at(), "ten 10% running");
+
+    let mut held = plan();
+    held.stages[0].gates = vec![gate(Then::Hold)];
+    let mut life = Life::in_stage_one(held);
+    for _ in 0..20 {
+        life.window(20);
+    }
+    let refusal = life.refuses(promote());
+    assert!(refusal.starts_with("shop-2 is running: error_rate below 1% has failed (20% of"));
+    assert!(refusal.ends_with("; a promotion skips the soak, never a failed gate"), "{refusal}");
+}
+
+#[test]
+fn rolling_back_twice_is_rolling_back_once() {
+    let mut life = Life::in_stage_one(plan());
+    assert_eq!(life.asks(roll_back()), Ok(vec!["rollback_started"]));
+    assert_eq!(life.asks(roll_back()), Ok(vec![]));
+    life.takes(Input::Outcome(Outcome::Withdrawn));
+    assert_eq!(life.asks(roll_back()), Ok(vec![]));
+    let State::Ended { end: End::RolledBack(cause), .. } = &life.rollout.state else {
+        panic!("it is {}", life.rollout.state_name());
+    };
+    assert!(matches!(&**cause, Cause::Command { why, .. } if why == "enough"));
+}
+
+/// 002-C4
+#[test]
+fn a_last_stage_that_alerts_tells_people_and_goes_on_serving() {
+    let mut alerting = plan();
+    alerting.stages.remove(0);
+    alerting.stages.remove(0);
+    alerting.stages[0].gates = vec![gate(Then::Alert)];
+    let mut life = Life::asked_for(alerting, 2);
+    life.takes(Input::Turn(Some(release("shop-1", "v1"))));
+    life.takes(Input::Outcome(Outcome::Deployed));
+    assert_eq!(life.windows_until_something_happens(20), ["block_observed", "alerted"]);
+    assert_eq!(life.at(), "all 100% running");
+    let (_, alert) = life.log.last().expect("there is a last event");
+    let owed = deliveries(&life.rollout, life.rollout.seq, alert);
+    assert!(owed[0].text.starts_with("error_rate below 1% is broken for shop v2: 20% of"));
+}
+
+#[test]
+fn a_stage_nothing_is_known_of_holds_and_then_asks_a_person_once() {
+    let mut life = Life::in_stage_one(plan());
+    let mut said = Vec::new();
+    for _ in 0..200 {
+        let missing = || Reading::Missing(words("prometheus did not answer within 5s"));
+        said.extend(life.block(missing(), missing()).split_off(1));
+    }
+    assert_eq!(said, ["held", "person_asked"]);
+    assert_eq!(life.at(), "one 1% running");
+    assert!(why(&life.rollout).starts_with("the stage holds: "), "{}", why(&life.rollout));
+}
+
+#[test]
+fn windows_that_were_counted_already_are_dropped() {
+    let mut life = Life::in_stage_one(plan());
+    let from = life.now;
+    life.window(0);
+    let again = |from: Timestamp, to: Timestamp| {
+        let counts = || Reading::Counts(TrackCounts { requests: 100, ..TrackCounts::default() });
+        Input::Evidence(Block { from, to, canary: counts(), stable: counts() })
+    };
+    assert!(life.takes(again(from, life.now)).is_empty(), "the same window");
+    assert!(life.takes(again(from.plus(MINUTE), from)).is_empty(), "one that runs backwards");
+    let requests = life.rollout.running().map(|running| running.requests);
+    assert_eq!(requests, Some(150));
+}
+
+#[test]
+fn exposure_can_be_held_below_the_stages_and_keeps_it_from_ending() {
+    let mut life = Life::in_stage_one(plan());
+    life.takes(Input::Command(promote(), ada()));
+    let limit = |percent| Command::Limit { weight: Weight::percent(percent) };
+    assert_eq!(
+        life.refuses(limit(11)),
+        "shop-2 is running: read a canary weight of 11%; allowed: up to 10%, the weight of stage \
+         \"ten\" (promote it to go on)"
+    );
+    assert_eq!(life.asks(limit(5)), Ok(vec!["limited"]));
+    assert_eq!(life.at(), "ten 5% running");
+    for _ in 0..100 {
+        life.window(0);
+    }
+    assert!(why(&life.rollout).contains("the exposure is held at 5% instead of 10%"));
+    assert_eq!(life.asks(limit(10)), Ok(vec!["limited"]));
+    assert_eq!(life.window(0), ["block_observed", "stage_started"]);
+    assert_eq!(life.asks(limit(0)), Ok(vec!["rollback_started"]), "zero is going back");
+}
+
+#[test]
+fn a_version_that_never_comes_up_is_given_up_and_not_called_bad() {
+    let mut life = Life::asked_for(plan(), 2);
+    life.takes(Input::Turn(Some(release("shop-1", "v1"))));
+    assert!(life.takes(Input::Tick).is_empty());
+    life.now = life.now.plus(MINUTE.times(2));
+    assert_eq!(life.takes(Input::Tick), ["rollback_started"]);
+    assert_eq!(
+        why(&life.rollout),
+        "it is going back: it could not be brought up: the version was not ready within 2m"
+    );
+    life.takes(Input::Outcome(Outcome::Withdrawn));
+    assert_eq!(
+        board_after(&life).admit(&wants("v2", false)).map(|it| it.id.0),
+        Ok(words("shop-2"))
+    );
+}
+
+#[test]
+fn a_newer_rollout_takes_the_place_of_one_that_waits_and_of_no_other() {
+    let by = RolloutId(words("shop-3"));
+    let mut waiting = Life::asked_for(plan(), 2);
+    assert_eq!(waiting.asks(Command::Supersede { by: by.clone() }), Ok(vec!["superseded"]));
+    let mut running = Life::in_stage_one(plan());
+    assert_eq!(
+        running.refuses(Command::Supersede { by }),
+        "shop-2 is running: only a rollout that still waits can be superseded"
+    );
+}
+
+/// The board after everything that happened in `life`.
+fn board_after(life: &Life) -> Board {
+    let mut board = Board::default();
+    for count in 1..=life.log.len() {
+        let seen = life.log[..count].iter().map(|(at, event)| (*at, event));
+        let after = Rollout::replay(seen).expect("the first event creates it");
+        let (at, event) = &life.log[count - 1];
+        board.apply(*at, &after, event);
+    }
+    board
+}
+
+fn wants(version: &'static str, again: bool) -> Request<'static> {
+    let digest = match version {
+        "v2" => "sha-v2",
+        _ => "sha-v3",
+    };
+    Request { service: "shop", version, digest, again }
+}
+
+#[test]
+fn a_version_that_was_rolled_back_comes_back_only_on_purpose() {
+    let mut life = Life::in_stage_one(plan());
+    life.windows_until_something_happens(20);
+    life.takes(Input::Outcome(Outcome::Withdrawn));
+    let board = board_after(&life);
+    let refusal = board.admit(&wants("v2", false)).expect_err("it was rolled back").message;
+    assert!(refusal.starts_with("version v2 was rolled back in shop-2 (error_rate below 1%"));
+    assert!(refusal.ends_with("; ask for it again on purpose with --again"), "{refusal}");
+    assert!(board.admit(&wants("v2", true)).is_ok());
+    assert!(board.admit(&wants("v3", false)).is_ok());
+}
+
+#[test]
+fn what_is_not_allowed_is_refused_with_a_sentence() {
+    let mut waiting = Life::asked_for(plan(), 2);
+    let mut over = Life::asked_for(plan(), 1);
+    over.takes(Input::Turn(None));
+    over.takes(Input::Outcome(Outcome::Deployed));
+    let mut back = Life::in_stage_one(plan());
+    back.takes(Input::Command(roll_back(), ada()));
+    let said = [
+        waiting.refuses(pause()),
+        waiting.refuses(promote()),
+        back.refuses(pause()),
+        back.refuses(Command::Resume),
+        back.refuses(promote()),
+        over.refuses(promote()),
+    ];
+    assert_eq!(
+        said,
+        [
+            "shop-2 is waiting: no stage has begun, so there is nothing to pause; roll it back to stop it",
+            "shop-2 is waiting: it waits for the rollout before it, and has no stage to end",
+            "shop-2 is rolling back: going back cannot be paused",
+            "shop-2 is rolling back: only a paused rollout can be resumed",
+            "shop-2 is rolling back: it is going back; start a new rollout to go on",
+            "shop-1 is promoted: nothing more can happen to it",
+        ]
+    );
+}
+
+#[test]
+fn whoever_is_not_over_is_looked_at_within_thirty_seconds() {
+    let mut life = Life::in_stage_one(plan());
+    for skew in [-2_592_000_000, 0, 2_592_000_000] {
+        let now = Timestamp(life.now.0 + skew);
+        let wake = next_wake(&life.rollout, now).expect("it is not over");
+        assert!(now <= wake && wake <= now.plus(Millis::from_secs(30)), "{wake:?} at {now:?}");
+    }
+    life.takes(Input::Command(roll_back(), ada()));
+    life.takes(Input::Outcome(Outcome::Withdrawn));
+    assert_eq!(next_wake(&life.rollout, life.now), None);
+}
+
+#[test]
+fn a_gate_that_failed_stays_failed_on_record() {
+    let mut life = Life::in_stage_one(plan());
+    life.windows_until_something_happens(20);
+    let record = life.rollout.records.last().expect("a stage was entered");
+    assert_eq!(
+        record.verdicts.iter().map(|it| it.verdict.answer).collect::<Vec<_>>(),
+        [Answer::Fail]
+    );
+    assert_eq!(record.canary.error_rate(), Some(0.2));
+}
