@@ -1,0 +1,5 @@
+//! Everything goes wrong, and nothing breaks.
+
+mod evidence;
+mod histories;
+mod sabotage;
