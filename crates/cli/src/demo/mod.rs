@@ -73,7 +73,7 @@ pub(crate) async fn run(keep: bool) -> Result<Exit, Failure> {
 async fn perform(set: &Set) -> Result<(Result<Exit, Failure>, Load), Failure> {
     let mut show = Show::begin(set)?;
     let told = story::tell(set, &mut show).await;
-    drop(show);
+    show.end();
     let (story, load) = told?;
     data(&summary::text(&story))?;
     let wrong = summary::wrong(&story);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::build::Build;
 use super::load::{Figures, Version};
+use super::plan::RATE;
 use super::story::Story;
 
 /// The share of requests that v1 and v2 fail for reasons of their own.
@@ -37,7 +38,7 @@ pub(super) fn load(figures: &Figures) -> String {
         let Version { requests, failed, users, failed_users, met_after_failing } = met;
         let mut text = format!("answered {requests} requests of {users} users");
         if let Some(after) = met_after_failing {
-            let after = milliseconds(Some(*after));
+            let after = length(Some(*after));
             // Writing to a string cannot fail.
             let _ =
                 write!(text, "; failed {failed} of them, of {failed_users} users, over {after}");
@@ -58,7 +59,7 @@ fn lost(figures: &Figures) -> String {
 }
 
 fn latency(figures: &Figures) -> String {
-    let (p50, p99) = (milliseconds(figures.p50), milliseconds(figures.p99));
+    let (p50, p99) = (length(figures.p50), length(figures.p99));
     format!("p50 {p50}, p99 {p99}, as users saw it")
 }
 
@@ -81,7 +82,7 @@ fn bad_version(story: &Story) -> Version {
 
 fn errors(story: &Story, bad: &Version) -> String {
     let all = story.figures.failed;
-    let rest = all.saturating_sub(bad.failed);
+    let rest = all.saturating_sub(bad.failed).saturating_sub(story.figures.unserved);
     format!(
         "{all} requests: {} from v3, to {} users; {rest} from the {OWN_FAILURES} that v1 and v2 fail",
         bad.failed, bad.failed_users
@@ -91,18 +92,91 @@ fn errors(story: &Story, bad: &Version) -> String {
 fn shut(after: Option<Duration>) -> String {
     match after {
         Some(after) => format!(
-            "{} after v3's first bad answer, measured at the users",
-            milliseconds(Some(after))
+            "{} after v3's first bad answer; at 1 % it got {} requests a second",
+            length(Some(after)),
+            RATE / 100
         ),
         None => "v3 gave no bad answer".to_owned(),
     }
 }
 
-fn milliseconds(length: Option<Duration>) -> String {
-    length.map_or_else(|| "-".to_owned(), |length| format!("{:.1} ms", length.as_secs_f64() * 1e3))
+/// `4.3 ms`, `1.5 s`; a dash where nothing was measured.
+fn length(length: Option<Duration>) -> String {
+    match length.map(|length| length.as_secs_f64()) {
+        None => "-".to_owned(),
+        Some(seconds) if seconds < 1.0 => format!("{:.1} ms", seconds * 1e3),
+        Some(seconds) => format!("{seconds:.1} s"),
+    }
 }
 
 fn line(out: &mut String, name: &str, text: &str) {
     // Writing to a string cannot fail.
     let _ = writeln!(out, "{name:<16}{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use server::view::RolloutView;
+
+    use super::*;
+    use crate::view::samples::in_state;
+
+    fn end(build: Build, state: &str) -> RolloutView {
+        RolloutView {
+            version: build.to_string(),
+            why: format!("because {build}"),
+            ..in_state("shop-1", state)
+        }
+    }
+
+    fn story(states: [&str; 3]) -> Story {
+        let [v1, v2, v3] = states;
+        let met = |requests, failed, users, after| Version {
+            requests,
+            failed,
+            users,
+            failed_users: u32::try_from(failed).unwrap(),
+            met_after_failing: after,
+        };
+        let versions = BTreeMap::from([
+            ("v1".to_owned(), met(40_000, 40, 18_000, Some(Duration::from_secs(20)))),
+            ("v3".to_owned(), met(34, 22, 31, Some(Duration::from_millis(1_500)))),
+        ]);
+        let figures =
+            Figures { requests: 40_034, users: 18_010, failed: 62, versions, ..Figures::default() };
+        Story {
+            ends: vec![end(Build::V1, v1), end(Build::V2, v2), end(Build::V3, v3)],
+            figures,
+            changes: 6,
+        }
+    }
+
+    #[test]
+    fn the_figures_say_who_met_the_bad_version_and_what_it_cost() {
+        insta::assert_snapshot!(text(&story(["promoted", "promoted", "rolled back"])));
+    }
+
+    #[test]
+    fn an_outcome_that_should_not_be_is_named() {
+        assert!(wrong(&story(["promoted", "promoted", "rolled back"])).is_empty());
+        assert_eq!(
+            wrong(&story(["promoted", "rolled back", "promoted"])),
+            [
+                "v2 should be promoted and is rolled back: because v2",
+                "v3 should be rolled back and is promoted: because v3"
+            ]
+        );
+    }
+
+    #[test]
+    fn requests_that_were_lost_say_why() {
+        let figures = Figures {
+            unserved: 3,
+            last_unserved: Some("connection reset".to_owned()),
+            ..Figures::default()
+        };
+        assert!(load(&figures).contains("3 requests (the last one: connection reset)"));
+    }
 }

@@ -16,7 +16,6 @@ impl Lines {
     }
 
     pub(super) fn say(&mut self, text: &str) {
-        let seconds = clock::now().since(self.start).to_std().as_secs_f64();
-        note(&format!("{seconds:5.1} s  {text}"));
+        note(&super::dated(self.start, text));
     }
 }

@@ -5,12 +5,14 @@ mod screen;
 
 use std::io::{IsTerminal, stdout};
 
+use rollout::units::Timestamp;
 use server::view::{EventView, RolloutView};
 
 use self::lines::Lines;
 use self::screen::Screen;
 use super::load::Figures;
 use super::set::Set;
+use crate::clock;
 use crate::exit::Failure;
 
 /// Where it is shown.
@@ -28,7 +30,7 @@ impl Show {
         let draws = stdout().is_terminal()
             && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb");
         if draws {
-            return Ok(Self::Screen(Box::new(Screen::open(set.dashboard())?)));
+            return Ok(Self::Screen(Box::new(Screen::open(&set.dashboard())?)));
         }
         let mut lines = Lines::new();
         lines.say(&format!("the controller is up, its dashboard at {}", set.dashboard()));
@@ -40,6 +42,13 @@ impl Show {
         match self {
             Self::Lines(lines) => lines.say(text),
             Self::Screen(screen) => screen.say(text),
+        }
+    }
+
+    /// Nothing more is shown; what was stays on the terminal.
+    pub(super) fn end(self) {
+        if let Self::Screen(screen) = self {
+            screen.close();
         }
     }
 
@@ -63,6 +72,12 @@ impl Show {
         }
         Ok(())
     }
+}
+
+/// `text` after the seconds since `start`.
+fn dated(start: Timestamp, text: &str) -> String {
+    let seconds = clock::now().since(start).to_std().as_secs_f64();
+    format!("{seconds:5.1} s  {text}")
 }
 
 /// Each window of traffic is an event; they are the evidence, not the story.
