@@ -52,9 +52,12 @@ function listen() {
     connection.textContent = "";
     refresh();
   };
-  stream.onerror = () => {
-    connection.textContent = "the controller does not answer; this is the last that was seen";
-    refresh();
+  // The browser connects again by itself; the fetch finds out whether anybody is there.
+  stream.onerror = async () => {
+    await refresh();
+    if (document.querySelector("[data-over]")) {
+      stream.close();
+    }
   };
   for (const kind of ["message", "rollout", "changed", "end"]) {
     stream.addEventListener(kind, refresh);

@@ -52,7 +52,7 @@ fn render(view: &RolloutView, events: &[EventView]) -> Markup {
 
 fn head(view: &RolloutView) -> Markup {
     html! {
-        h1 {
+        h1 data-over=[view.over.then_some("true")] {
             (view.service) " " (view.version) " "
             span.state data-state=(view.state) { (view.state) }
         }
