@@ -16,7 +16,8 @@ pub(super) const USERS: u32 = 20_000;
 /// hold on to `leash`.
 ///
 /// `forgive` is short, so that a block of evidence lasts about a second. The gate is 2.5 %, the
-/// widest whose guard acts at a quarter of failures: a wider one would take longer to shut.
+/// widest whose guard acts at a quarter of failures: a wider one would take longer to shut. The
+/// limit on latency is wide: a machine that is busy with other things is no fault of a version.
 ///
 /// # Errors
 /// A path that is not UTF-8 cannot be written into a plan.
@@ -32,9 +33,9 @@ health: {{ path: /health, every: 200ms }}
 sticky: {{ cookie: user_id }}
 drain: 2s
 stages:
-  - {{ name: canary,  traffic: 1%,   for: 12s, gates: {{ error_rate: below 2.5%, p95: below 500ms }} }}
-  - {{ name: ramp,    traffic: 10%,  for: 6s,  gates: {{ error_rate: below 2.5%, p95: below 500ms }} }}
-  - {{ name: rollout, traffic: 100%, for: 5s,  gates: {{ error_rate: below 2.5%, p95: below 500ms }} }}
+  - {{ name: canary,  traffic: 1%,   for: 12s, gates: {{ error_rate: below 2.5%, p95: below 1s }} }}
+  - {{ name: ramp,    traffic: 10%,  for: 6s,  gates: {{ error_rate: below 2.5%, p95: below 1s }} }}
+  - {{ name: rollout, traffic: 100%, for: 5s,  gates: {{ error_rate: below 2.5%, p95: below 1s }} }}
 forgive: 350ms
 min_requests: 50
 "#

@@ -5,7 +5,8 @@
 //! answered without reading bodies.
 
 use std::convert::Infallible;
-use std::net::Ipv4Addr;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -31,6 +32,8 @@ use crate::signals;
 
 /// The header that names the build.
 pub(super) const BUILD_HEADER: &str = "x-build";
+/// Connections that may wait to be accepted; the system may allow fewer.
+const BACKLOG: u32 = 4_096;
 /// Articles in a basket.
 const ARTICLES: u64 = 200;
 
@@ -44,8 +47,7 @@ pub(crate) async fn serve(build: Build, port: u16, leash: Option<&Path>) -> Resu
     let mut gone = pin!(leash::hold(leash).await.map_err(|error| {
         Failure::ours(format!("the demo this process belongs to is not there: {error}"))
     })?);
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-        .await
+    let listener = listen(port)
         .map_err(|error| Failure::ours(format!("cannot listen on 127.0.0.1:{port}: {error}")))?;
     let shop = Arc::new(Shop { build, requests: AtomicU64::new(0) });
     let closing = watch::Sender::new(false);
@@ -65,6 +67,16 @@ pub(crate) async fn serve(build: Build, port: u16, leash: Option<&Path>) -> Resu
     closing.send_replace(true);
     while open.join_next().await.is_some() {}
     Ok(Exit::Done)
+}
+
+/// Listens with room for everybody who may come at once: when a release goes from 10 % to all
+/// users, hundreds of connections are opened in an instant.
+fn listen(port: u16) -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    // A port that was in use a moment ago may be taken again.
+    socket.set_reuseaddr(true)?;
+    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
+    socket.listen(BACKLOG)
 }
 
 /// One connection, to its end or to the end of the request under way when closing.
