@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use rollout::machine::{Board, Rollout, RolloutId};
+use rollout::machine::{Board, Input, Rollout, RolloutId};
 use rollout::route::Snapshot;
 use store::Store;
 use store::lease::Lease;
@@ -39,6 +39,10 @@ pub(super) struct Core {
     pub(super) board: Board,
     pub(super) proxies: Proxies,
     pub(super) deployer: ProcessDeployer,
+    /// Rollouts that must go back, and what demands it, while that cannot be written down.
+    pub(super) going_back: BTreeMap<RolloutId, Input>,
+    /// Another controller drives now; this one must stop.
+    pub(super) overtaken: bool,
     /// The window of traffic being counted, for each rollout under way.
     pub(super) windows: BTreeMap<RolloutId, Window>,
     /// Releases that have left and still answer requests under way.

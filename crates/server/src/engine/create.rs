@@ -58,7 +58,9 @@ impl Core {
         let rollout = Rollout::created(at, &created);
         let id = rollout.id.clone();
         let event = Event::Created(Box::new(created));
-        self.append(0, std::slice::from_ref(&rollout), std::slice::from_ref(&event)).await?;
+        let written =
+            self.append(at, 0, std::slice::from_ref(&rollout), std::slice::from_ref(&event)).await;
+        self.acknowledge(&id, written).await?;
         self.board.apply(at, &rollout, &event);
         self.settle_in(&id, rollout);
         Ok(())

@@ -1,12 +1,13 @@
 //! One input, from the decision to the state: decide, append, apply.
 
-use rollout::machine::{Event, Input, Rollout, RolloutId, decide, deliveries, explain};
-use store::log::{Append, AppendError, Entry};
+use rollout::machine::{Event, Input, Refusal, Rollout, RolloutId, decide, deliveries, explain};
+use rollout::units::Timestamp;
+use store::log::{Append, AppendError, Entry, Failure};
 use store::outbox::Owed;
 
 use super::core::Core;
 use super::handle::EngineError;
-use super::recover::moves;
+use super::recover::{Recovered, moves};
 
 impl Core {
     /// Lets the machine decide about `input` and makes what it decides a fact. Answers how
@@ -14,7 +15,7 @@ impl Core {
     ///
     /// # Errors
     /// A refusal, which is written down as well; or that the log cannot be written, and then
-    /// nothing has changed but, on the way back, a gate that was shut.
+    /// nothing has changed but, on the way back, a gate that was shut and stays so.
     pub(super) async fn feed(
         &mut self,
         id: &RolloutId,
@@ -23,42 +24,96 @@ impl Core {
         let Some(rollout) = self.rollouts.get(id) else {
             return Err(EngineError::Unknown(id.to_string()));
         };
-        let refused = match &input {
-            Input::Command(command, by) => Some((command.clone(), by.clone())),
-            _ => None,
-        };
-        match decide(rollout, input, self.clock.now()) {
+        let now = self.clock.now();
+        let decided = decide(rollout, input.clone(), now);
+        match decided.and_then(|events| self.hold_if_frozen(events)) {
+            Ok(events) if events.iter().any(is_rollback) => {
+                self.go_back(id, input, now, events).await
+            }
             Ok(events) => {
-                let events = self.hold_if_frozen(events)?;
+                self.refuse_while_going_back(id, &events)?;
                 let count = events.len();
-                self.record(id, events).await?;
+                self.record(id, now, events).await?;
                 Ok(count)
             }
             Err(refusal) => {
-                if let Some((command, by)) = refused {
+                if let Input::Command(command, by) = input {
                     let why = refusal.message.clone();
-                    self.record(id, vec![Event::Refused { command, by, why }]).await?;
+                    self.record(id, now, vec![Event::Refused { command, by, why }]).await?;
                 }
                 Err(refusal.into())
             }
         }
     }
 
+    /// Shuts the gate, then writes the rollback down. While that cannot be written, what
+    /// demands it is remembered: the canary's weight is zero for every proxy meanwhile, and
+    /// nothing else happens to the rollout.
+    async fn go_back(
+        &mut self,
+        id: &RolloutId,
+        input: Input,
+        now: Timestamp,
+        events: Vec<Event>,
+    ) -> Result<usize, EngineError> {
+        if let Some(rollout) = self.rollouts.get(id) {
+            self.proxies.shut(&rollout.plan.service);
+        }
+        let count = events.len();
+        match self.record(id, now, events).await {
+            Ok(()) => {
+                self.going_back.remove(id);
+                Ok(count)
+            }
+            Err(error) => {
+                let why = match error {
+                    EngineError::Log(why) => why,
+                    error => error.to_string(),
+                };
+                self.going_back.entry(id.clone()).or_insert(input);
+                let error = EngineError::Log(format!(
+                    "{why}; the canary is shut out, and that it goes back is written down as soon as that works"
+                ));
+                self.notice("log", format!("{id}: {error}"));
+                Err(error)
+            }
+        }
+    }
+
+    /// Tries again to write down that rollouts go back.
+    pub(super) async fn retry_going_back(&mut self) {
+        for (id, input) in self.going_back.clone() {
+            if self.feed_logged(&id, input).await {
+                // Written now, or found to have been written.
+                self.going_back.remove(&id);
+            }
+        }
+    }
+
+    /// A rollout that must go back does nothing else first.
+    fn refuse_while_going_back(&self, id: &RolloutId, events: &[Event]) -> Result<(), EngineError> {
+        if events.is_empty() || !self.going_back.contains_key(id) {
+            return Ok(());
+        }
+        Err(EngineError::Log(format!("{id} goes back, which is not written down yet")))
+    }
+
     /// A log that lost its end may have lost a rollback: until an operator has looked, nothing
     /// goes on. Counting and going back are as free as ever.
-    fn hold_if_frozen(&self, events: Vec<Event>) -> Result<Vec<Event>, EngineError> {
+    fn hold_if_frozen(&self, events: Vec<Event>) -> Result<Vec<Event>, Refusal> {
         let Some(why) = &self.frozen else { return Ok(events) };
         let (advances, rest): (Vec<Event>, Vec<Event>) = events.into_iter().partition(is_advance);
         if rest.is_empty() && !advances.is_empty() {
-            return Err(EngineError::Invalid(why.clone()));
+            return Err(Refusal { code: "frozen", message: why.clone() });
         }
         Ok(rest)
     }
 
-    /// Appends `events`, then applies them. On the way back the gate is shut first.
-    pub(super) async fn record(
+    /// Appends `events`, which happened at `at`, then applies them.
+    async fn record(
         &mut self,
         id: &RolloutId,
+        at: Timestamp,
         events: Vec<Event>,
     ) -> Result<(), EngineError> {
         if events.is_empty() {
@@ -67,17 +122,14 @@ impl Core {
         let Some(rollout) = self.rollouts.get(id) else {
             return Err(EngineError::Unknown(id.to_string()));
         };
-        if events.iter().any(|event| matches!(event, Event::RollbackStarted { .. })) {
-            self.proxies.shut(&rollout.plan.service);
-        }
-        let at = self.clock.now();
         let mut after = rollout.clone();
         let mut steps = Vec::with_capacity(events.len());
         for event in &events {
             after.apply(at, event);
             steps.push(after.clone());
         }
-        self.append(rollout.seq, &steps, &events).await?;
+        let written = self.append(at, rollout.seq, &steps, &events).await;
+        self.acknowledge(id, written).await?;
         for (step, event) in steps.iter().zip(&events) {
             self.board.apply(at, step, event);
             if moves(event) {
@@ -88,13 +140,15 @@ impl Core {
         Ok(())
     }
 
-    /// Writes events and what they owe in one transaction.
+    /// Writes events and what they owe in one transaction, with the time they are applied
+    /// with: replay must meet the same.
     pub(super) async fn append(
         &self,
+        at: Timestamp,
         expected: u64,
         steps: &[Rollout],
         events: &[Event],
-    ) -> Result<(), EngineError> {
+    ) -> Result<(), AppendError> {
         let Some(first) = steps.first() else { return Ok(()) };
         let mut entries = Vec::with_capacity(events.len());
         for (step, event) in steps.iter().zip(events) {
@@ -109,13 +163,58 @@ impl Core {
             entries.push(Entry { kind: event.kind().to_owned(), body: json(event)?, owed });
         }
         let owes = entries.iter().any(|entry| !entry.owed.is_empty());
-        let append =
-            Append { rollout: first.id.to_string(), expected, at: self.clock.now(), entries };
-        self.store.append(&self.lease, append).await.map_err(log_error)?;
+        let append = Append { rollout: first.id.to_string(), expected, at, entries };
+        self.store.append(&self.lease, append).await?;
         if owes {
             self.owed.notify_one();
         }
         Ok(())
+    }
+
+    /// What became of an append. When the log may hold more than is known here, the rollout is
+    /// read again, so that the next decision starts from the truth; when another controller
+    /// drives, this one stops.
+    ///
+    /// # Errors
+    /// The append failed, or nobody knows; what was to be written is not applied.
+    pub(super) async fn acknowledge(
+        &mut self,
+        id: &RolloutId,
+        written: Result<(), AppendError>,
+    ) -> Result<(), EngineError> {
+        let Err(error) = written else {
+            self.notices.remove("log");
+            return Ok(());
+        };
+        match &error {
+            AppendError::LostLease(_) => self.overtaken = true,
+            AppendError::Conflict { .. } | AppendError::Failed(Failure::Unknown(_)) => {
+                self.read_again(id).await;
+            }
+            AppendError::Invalid(_) | AppendError::Failed(Failure::Unavailable(_)) => {}
+        }
+        Err(EngineError::Log(error.to_string()))
+    }
+
+    /// Applies what the log holds of a rollout beyond what is known here. If it cannot be read
+    /// either, the next append conflicts, and it is tried again.
+    async fn read_again(&mut self, id: &RolloutId) {
+        let known = self.rollouts.get(id).map_or(0, |rollout| rollout.seq);
+        let Ok(records) = self.store.events(&id.0, known).await else { return };
+        let mut recovered = Recovered {
+            rollouts: std::mem::take(&mut self.rollouts),
+            last_moves: std::mem::take(&mut self.last_moves),
+            board: std::mem::take(&mut self.board),
+        };
+        let taken = records.iter().try_for_each(|record| recovered.take(record));
+        self.rollouts = recovered.rollouts;
+        self.last_moves = recovered.last_moves;
+        self.board = recovered.board;
+        if let Err(error) = taken {
+            self.notice("log", error.to_string());
+        }
+        // Nobody watching is no error.
+        let _ = self.changes.send(id.clone());
     }
 
     /// The new state takes the old one's place, and whoever watches is told.
@@ -126,13 +225,12 @@ impl Core {
     }
 }
 
-fn json(value: &impl serde::Serialize) -> Result<String, EngineError> {
-    serde_json::to_string(value).map_err(|error| EngineError::Log(error.to_string()))
+fn json(value: &impl serde::Serialize) -> Result<String, AppendError> {
+    serde_json::to_string(value).map_err(|error| AppendError::Invalid(error.to_string()))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is the error of a map_err")]
-fn log_error(error: AppendError) -> EngineError {
-    EngineError::Log(error.to_string())
+const fn is_rollback(event: &Event) -> bool {
+    matches!(event, Event::RollbackStarted { .. })
 }
 
 /// Whether an event lets more users meet the canary, or makes it stable.

@@ -24,8 +24,13 @@ impl Core {
     /// Closes the windows whose time is over and lets the machine judge them.
     pub(super) async fn gather(&mut self) {
         for id in self.unfinished() {
-            if let Some(block) = self.next_block(&id) {
-                self.feed_logged(&id, Input::Evidence(block)).await;
+            if self.going_back.contains_key(&id) {
+                continue;
+            }
+            if let Some((block, next)) = self.next_block(&id)
+                && self.feed_logged(&id, Input::Evidence(block)).await
+            {
+                self.windows.insert(id, next);
             }
         }
         let rollouts = &self.rollouts;
@@ -33,27 +38,29 @@ impl Core {
             .retain(|id, _| rollouts.get(id).is_some_and(|rollout| rollout.running().is_some()));
     }
 
-    /// The window that has just ended for this rollout, if one has.
-    fn next_block(&mut self, id: &RolloutId) -> Option<Block> {
+    /// The window that has just ended for this rollout, if one has, and the one after it. A
+    /// window that could not be written down stays open and grows, so that nothing counted in
+    /// it is lost.
+    fn next_block(&mut self, id: &RolloutId) -> Option<(Block, Window)> {
         let rollout = self.rollouts.get(id)?;
         let running = rollout.running()?;
         let stage = format!("{}/{:?}/{}", running.stage, running.phase, running.started_at.0);
-        let now = self.proxies.tally();
         let Some(window) = self.windows.get(id).filter(|window| window.stage == stage) else {
             // After a restart the gap since the last window is not evidence of anything.
             let from = self.clock.now().max(running.counted_to);
             let began = self.clock.mark();
-            self.windows.insert(id.clone(), Window { stage, from, began, base: now });
+            let base = self.proxies.tally();
+            self.windows.insert(id.clone(), Window { stage, from, began, base });
             return None;
         };
         let length = window.began.elapsed();
         if length < rollout.plan.block() {
             return None;
         }
+        let now = self.proxies.tally();
         let block = close(rollout, window, &now, length);
         let next = Window { stage, from: block.to, began: self.clock.mark(), base: now };
-        self.windows.insert(id.clone(), next);
-        Some(block)
+        Some((block, next))
     }
 }
 

@@ -11,6 +11,7 @@ use rollout::units::Millis;
 
 use super::clock::Mark;
 use super::core::Core;
+use super::handle::EngineError;
 use crate::deployers::{State as ProcessState, Wanted};
 
 /// A release that has left the snapshot and still answers what is under way.
@@ -142,16 +143,15 @@ impl Core {
         }
     }
 
-    /// Feeds what nobody waits for the answer of: a log that cannot be written is tried again
-    /// at the next step, and shown meanwhile.
-    pub(super) async fn feed_logged(&mut self, id: &RolloutId, input: Input) {
+    /// Feeds what nobody waits for the answer of; false when it could not be written down. It
+    /// is shown then, and tried again: levels at the next step, windows of traffic because they
+    /// stay open, and what demands to go back because it is remembered.
+    pub(super) async fn feed_logged(&mut self, id: &RolloutId, input: Input) -> bool {
         match self.feed(id, input).await {
-            Ok(_) => {
-                self.notices.remove("log");
-            }
+            Ok(_) | Err(EngineError::Refused(_)) => true,
             Err(error) => {
-                tracing::error!(rollout = %id, %error, "an event could not be written down");
-                self.notice("log", error.to_string());
+                self.notice("log", format!("{id}: {error}"));
+                false
             }
         }
     }

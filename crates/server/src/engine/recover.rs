@@ -1,6 +1,7 @@
 //! From the log to the state: what a start does after anything, kill -9 included.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry::{Occupied, Vacant};
 
 use rollout::machine::{Board, Event, Rollout, RolloutId, explain};
 use store::Store;
@@ -40,27 +41,30 @@ pub(super) async fn recover(store: &Store) -> Result<Recovered, EngineError> {
 }
 
 impl Recovered {
-    fn take(&mut self, record: &Record) -> Result<(), EngineError> {
+    /// Takes one record in, after all that came before it.
+    pub(super) fn take(&mut self, record: &Record) -> Result<(), EngineError> {
         let event: Event = read(record)?;
         let id = RolloutId(record.rollout.clone());
-        let after = match (self.rollouts.get_mut(&id), &event) {
-            (Some(rollout), _) => {
+        let after = match (self.rollouts.entry(id.clone()), &event) {
+            (Occupied(known), _) => {
+                let rollout = known.into_mut();
                 rollout.apply(record.at, &event);
-                rollout.clone()
+                rollout
             }
-            (None, Event::Created(created)) => Rollout::created(record.at, created),
-            (None, _) => {
+            (Vacant(fresh), Event::Created(created)) => {
+                fresh.insert(Rollout::created(record.at, created))
+            }
+            (Vacant(_), _) => {
                 return Err(EngineError::Log(format!(
                     "rollout {id} begins with {} at position {}, not with its creation",
                     record.kind, record.position
                 )));
             }
         };
-        self.board.apply(record.at, &after, &event);
+        self.board.apply(record.at, after, &event);
         if moves(&event) {
-            self.last_moves.insert(id.clone(), explain(&after, &event));
+            self.last_moves.insert(id, explain(after, &event));
         }
-        self.rollouts.insert(id, after);
         Ok(())
     }
 }

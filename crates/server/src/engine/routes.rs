@@ -3,6 +3,7 @@
 use rollout::machine::{Release, ServiceFacts, desired};
 use rollout::plan::Plan;
 use rollout::route::{CanaryRoute, ServiceRoute, TrackRoute};
+use rollout::units::Weight;
 
 use super::core::Core;
 use crate::deployers::State as ProcessState;
@@ -22,7 +23,11 @@ impl Core {
         let wanted = desired(rollout);
         let canary = wanted.canary.filter(|_| wanted.stable.is_some()).map(|release| CanaryRoute {
             track: self.track(release),
-            weight: wanted.weight,
+            weight: if self.going_back.contains_key(&rollout.id) {
+                Weight::ZERO
+            } else {
+                wanted.weight
+            },
             salt: rollout.id.to_string(),
             guard_key: wanted.guard_key.clone(),
             trips: wanted.trips.clone(),

@@ -7,7 +7,7 @@ use rollout::machine::{Input, TripFacts};
 use rollout::route::Snapshot;
 use rollout::units::Millis;
 use store::Store;
-use store::lease::Lease;
+use store::lease::{Lease, LeaseError};
 use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::time::MissedTickBehavior;
 use traffic::{Proxy, TripReport};
@@ -63,13 +63,15 @@ pub async fn start(
         board: recovered.board,
         proxies: Proxies::new(proxy, clock),
         deployer,
+        going_back: BTreeMap::new(),
+        overtaken: false,
         windows: BTreeMap::new(),
         leaving: BTreeMap::new(),
         rates: Rates::default(),
         snapshot: Snapshot::default(),
         snapshots,
         changes,
-        notices: frozen.iter().map(|why| ("log".to_owned(), why.clone())).collect(),
+        notices: frozen.iter().map(|why| ("frozen".to_owned(), why.clone())).collect(),
         frozen,
         owed: owed.clone(),
     };
@@ -107,6 +109,11 @@ async fn run(
             _ = ticks.tick() => core.step().await,
         }
         core.reconcile().await;
+        if core.overtaken {
+            // What runs goes on running: whoever drives now finds it.
+            tracing::error!("another controller holds the lease; this one stops");
+            return;
+        }
     }
 }
 
@@ -130,19 +137,24 @@ impl Core {
         let proxies = &self.proxies;
         self.rates.sample(now, || proxies.tally());
         self.keep_lease().await;
+        self.retry_going_back().await;
         self.gather().await;
         self.outcomes().await;
     }
 
     /// Renews the lease well before it runs out. One that is lost stays lost: whoever holds it
-    /// now drives, and every append of ours is refused.
+    /// now drives, every append of ours is refused, and the loop ends.
     async fn keep_lease(&mut self) {
         let now = self.clock.now();
         if self.lease.until().since(now) > LEASE_TTL.minus(LEASE_RENEWAL) {
             return;
         }
         match self.store.renew(&self.lease, LEASE_TTL, now).await {
-            Ok(lease) => self.lease = lease,
+            Ok(lease) => {
+                self.lease = lease;
+                self.notices.remove("lease");
+            }
+            Err(LeaseError::Lost(_)) => self.overtaken = true,
             Err(error) => self.notice("lease", format!("the lease cannot be renewed: {error}")),
         }
     }

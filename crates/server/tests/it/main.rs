@@ -2,5 +2,6 @@
 
 mod api;
 mod deployer;
+mod engine;
 mod roles;
 mod webhook;

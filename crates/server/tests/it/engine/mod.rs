@@ -1,0 +1,6 @@
+//! The engine with logs that fail, proxies that come and go, and ports that are taken.
+
+mod doors;
+mod log;
+mod remote;
+mod world;

@@ -1,0 +1,178 @@
+//! An engine over a log in memory, which can be made to fail.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use rollout::machine::{Actor, Command, RolloutId};
+use rollout::route::ServiceRoute;
+use rollout::units::Millis;
+use serde_json::json;
+use server::engine::{Clock, Create, Engine, EngineError, EngineSettings, start};
+use server::view::RolloutView;
+use store::Store;
+use store::log::Log as _;
+use store::memory::{Fault, MemoryLog};
+use tempfile::TempDir;
+use tokio::time::{sleep, timeout};
+use traffic::ProxySettings;
+
+use crate::deployer::world::{kill, processes};
+use crate::roles;
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the lease is taken for.
+pub(crate) const LEASE: Millis = Millis::from_secs(30);
+
+pub(crate) struct World {
+    pub(crate) engine: Engine,
+    /// Another process at the same database.
+    pub(crate) log: MemoryLog,
+    pub(crate) service: String,
+    pub(crate) listen: String,
+    _folder: TempDir,
+}
+
+impl World {
+    /// With a proxy of its own; `faults` meet the first writes.
+    pub(crate) async fn start(faults: &[Fault]) -> Self {
+        Self::with(faults, Some(ProxySettings { threads: 1, access_log: None })).await
+    }
+
+    /// With proxies elsewhere.
+    pub(crate) async fn without_proxy() -> Self {
+        Self::with(&[], None).await
+    }
+
+    async fn with(faults: &[Fault], proxy: Option<ProxySettings>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = MemoryLog::new();
+        let other = log.connect();
+        let lease = log.acquire("this", LEASE, Clock.now()).unwrap();
+        for fault in faults {
+            log.fail_next(*fault);
+        }
+        let settings = EngineSettings { state: folder.path().to_owned(), proxy };
+        let engine = start(settings, Store::over(log).unwrap(), lease).await.unwrap();
+        let listen = free_address();
+        let service = format!("desk-{}", listen.rsplit_once(':').unwrap().1);
+        Self { engine, log: other, service, listen, _folder: folder }
+    }
+
+    /// Asks for a rollout of `version`.
+    pub(crate) async fn create(&self, version: &str) -> Result<RolloutId, EngineError> {
+        self.create_at(version, &self.listen).await
+    }
+
+    /// The same under a plan that listens elsewhere.
+    pub(crate) async fn create_at(
+        &self,
+        version: &str,
+        listen: &str,
+    ) -> Result<RolloutId, EngineError> {
+        self.create_of(&self.service, version, listen).await
+    }
+
+    /// The same for another service.
+    pub(crate) async fn create_of(
+        &self,
+        service: &str,
+        version: &str,
+        listen: &str,
+    ) -> Result<RolloutId, EngineError> {
+        let create = Create {
+            plan_name: "sluice.yaml".to_owned(),
+            plan: plan(service, listen),
+            version: version.to_owned(),
+            directory: std::env::temp_dir().display().to_string(),
+            again: false,
+            by: by(),
+        };
+        self.engine.create(create).await
+    }
+
+    /// The first release is out, and the second in its first stage; the second's id.
+    pub(crate) async fn canary(&self) -> RolloutId {
+        let first = self.create("1.0").await.unwrap();
+        self.until(&first, "promoted").await;
+        let second = self.create("2.0").await.unwrap();
+        self.until(&second, "running").await;
+        second
+    }
+
+    pub(crate) async fn roll_back(&self, id: &RolloutId) -> Result<(), EngineError> {
+        let why = "it smells".to_owned();
+        self.engine.command(id, Command::RollBack { why }, by()).await
+    }
+
+    pub(crate) async fn promote(&self, id: &RolloutId) -> Result<(), EngineError> {
+        self.engine.command(id, Command::Promote { why: String::new() }, by()).await
+    }
+
+    /// Waits until the rollout's state is as asked for.
+    pub(crate) async fn until(&self, id: &RolloutId, state: &str) -> RolloutView {
+        self.until_view(id, |view| view.state == state).await
+    }
+
+    pub(crate) async fn until_view(
+        &self,
+        id: &RolloutId,
+        wanted: impl Fn(&RolloutView) -> bool,
+    ) -> RolloutView {
+        let wait = async {
+            loop {
+                let view = self.engine.view(id).await.unwrap();
+                if wanted(&view) {
+                    return view;
+                }
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        if let Ok(view) = timeout(PATIENCE, wait).await {
+            return view;
+        }
+        panic!("it never came to that: {:?}", self.engine.view(id).await)
+    }
+
+    /// How the proxies are told to serve the service now.
+    pub(crate) fn route(&self) -> ServiceRoute {
+        let snapshot = self.engine.snapshots().borrow().clone();
+        snapshot.services.into_iter().find(|route| route.service == self.service).unwrap()
+    }
+}
+
+/// Versions outlive their controller by design; a test that failed leaves none behind.
+impl Drop for World {
+    fn drop(&mut self) {
+        for number in 1..=3 {
+            processes(&format!("{}-{number}", self.service)).into_keys().for_each(kill);
+        }
+    }
+}
+
+/// An address nobody listened on a moment ago.
+pub(crate) fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+fn by() -> Actor {
+    Actor { who: "ada".to_owned(), via: "cli".to_owned() }
+}
+
+fn plan(service: &str, listen: &str) -> String {
+    let (role, command) = (roles::ROLE, json!(roles::command()));
+    format!(
+        "service: {service}
+listen: {listen}
+run:
+  command: {command}
+  env: {{ {role}: service, ADDRESS: '127.0.0.1:{{port}}', BUILD: '{{version}}' }}
+health: {{ path: /health, every: 50ms, timeout: 5s }}
+drain: 1s
+stages:
+  - {{ name: canary, traffic: 10%, for: 1h, gates: {{ error_rate: below 1% }} }}
+  - {{ name: all, traffic: 100%, gates: {{ error_rate: below 1% }} }}
+"
+    )
+}
