@@ -1,7 +1,7 @@
 //! A plan and a version become a rollout.
 
 use rollout::machine::{
-    Actor, Command, Created, Event, Input, Release, Request, Rollout, RolloutId,
+    Actor, Command, Created, Event, Input, Release, Request, Rollout, RolloutId, State,
 };
 use rollout::plan::{self, Plan};
 use sha2::{Digest, Sha256};
@@ -47,9 +47,7 @@ impl Core {
             again: create.again,
         };
         self.write_created(created).await?;
-        if let Some(older) = admitted.supersedes {
-            self.supersede(&older, &admitted.id, create.by).await?;
-        }
+        self.supersede_older().await;
         Ok(admitted.id)
     }
 
@@ -66,27 +64,35 @@ impl Core {
         Ok(())
     }
 
-    async fn supersede(
-        &mut self,
-        older: &RolloutId,
-        by: &RolloutId,
-        who: Actor,
-    ) -> Result<(), EngineError> {
-        let command = Command::Supersede { by: by.clone() };
-        self.feed(older, Input::Command(command, who)).await.map(|_| ())
+    /// Rollouts that wait though a newer one of their service has their place give it up.
+    pub(super) async fn supersede_older(&mut self) {
+        let older: Vec<(RolloutId, RolloutId)> = self
+            .rollouts
+            .values()
+            .filter(|rollout| rollout.state == State::Waiting)
+            .filter_map(|rollout| {
+                let facts = self.board.service(&rollout.plan.service)?;
+                let newest = RolloutId(format!("{}-{}", rollout.plan.service, facts.newest));
+                (newest != rollout.id).then(|| (rollout.id.clone(), newest))
+            })
+            .collect();
+        for (id, by) in older {
+            let who = Actor { who: "sluice".to_owned(), via: "engine".to_owned() };
+            self.feed_logged(&id, Input::Command(Command::Supersede { by }, who)).await;
+        }
     }
 
     /// Two services cannot listen on one address.
     fn refuse_taken_address(&self, plan: &Plan) -> Result<(), EngineError> {
-        let taken = self
-            .snapshot
-            .services
-            .iter()
-            .find(|route| route.listen == plan.listen && route.service != plan.service);
+        let serving = self.snapshot.services.iter().map(|route| (&route.service, &route.listen));
+        let coming = self.rollouts.values().filter(|rollout| !rollout.is_over());
+        let taken = serving
+            .chain(coming.map(|rollout| (&rollout.plan.service, &rollout.plan.listen)))
+            .find(|(service, listen)| **listen == plan.listen && **service != plan.service);
         match taken {
-            Some(route) => Err(EngineError::Invalid(format!(
-                "{} already listens on {}; give {} another `listen` address",
-                route.service, plan.listen, plan.service
+            Some((service, _)) => Err(EngineError::Invalid(format!(
+                "{service} listens on {} already; give {} another `listen` address",
+                plan.listen, plan.service
             ))),
             None => Ok(()),
         }

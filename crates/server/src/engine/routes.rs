@@ -32,7 +32,13 @@ impl Core {
             guard_key: wanted.guard_key.clone(),
             trips: wanted.trips.clone(),
         });
-        Some(self.service_route(&rollout.plan, wanted.stable, canary))
+        let mut route = self.service_route(&rollout.plan, wanted.stable, canary);
+        // A plan that listens elsewhere moves the door once its release is stable: before that,
+        // everyone still knocks at the old one.
+        if let Some((_, serving)) = &facts.stable {
+            route.listen.clone_from(&serving.listen);
+        }
+        Some(route)
     }
 
     fn service_route(
