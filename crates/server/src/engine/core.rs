@@ -10,11 +10,11 @@ use store::lease::Lease;
 use tokio::sync::{broadcast, watch};
 use traffic::ProxySettings;
 
-use super::clock::Clock;
+use super::clock::{Clock, Mark};
 use super::gather::Window;
+use super::leaving::Leaving;
 use super::proxies::Proxies;
 use super::rates::Rates;
-use super::reconcile::Leaving;
 use crate::deployers::process::ProcessDeployer;
 
 /// What the engine is started with.
@@ -52,6 +52,8 @@ pub(super) struct Core {
     pub(super) frozen: Option<String>,
     /// What was last pushed to the proxies.
     pub(super) snapshot: Snapshot,
+    /// When the embedded proxy last could not serve all of it.
+    pub(super) unserved: Option<Mark>,
     pub(super) snapshots: watch::Sender<Snapshot>,
     pub(super) changes: broadcast::Sender<RolloutId>,
     /// What an operator should know, by what it is about.

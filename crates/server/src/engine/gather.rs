@@ -66,7 +66,8 @@ impl Core {
 
 fn close(rollout: &Rollout, window: &Window, now: &Tally, length: rollout::units::Millis) -> Block {
     let service = &rollout.plan.service;
-    let reading = |release: Option<&str>| match (&now.unknown, release) {
+    let unknown = now.unknown_since(&window.base);
+    let reading = |release: Option<&str>| match (&unknown, release) {
         (Some(why), _) => Reading::Missing(why.clone()),
         (None, Some(release)) => Reading::Counts(now.since(&window.base, service, release)),
         (None, None) => Reading::Missing("there is no stable release".to_owned()),

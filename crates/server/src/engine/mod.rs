@@ -26,6 +26,7 @@ mod feed;
 mod gather;
 mod handle;
 mod history;
+mod leaving;
 mod outbox;
 mod proxies;
 mod rates;

@@ -9,7 +9,7 @@ use rollout::evidence::TrackCounts;
 use rollout::route::{Generation, Snapshot};
 use rollout::units::{Millis, Weight};
 use serde::{Deserialize, Serialize};
-use traffic::{Counters, Observed, Proxy, TripReport, Withheld};
+use traffic::{ApplyError, Counters, Observed, Proxy, TripReport, Withheld};
 use utoipa::ToSchema;
 
 use super::clock::{Clock, Mark};
@@ -49,8 +49,12 @@ pub struct ProxySync {
 /// Every proxy known.
 pub(super) struct Proxies {
     embedded: Option<Proxy>,
+    /// Where the embedded proxy listens for each service, as the plan writes it.
+    doors: BTreeMap<String, String>,
     remote: BTreeMap<String, Remote>,
     clock: Clock,
+    /// Since when proxies may report.
+    began: Mark,
 }
 
 struct Remote {
@@ -80,7 +84,13 @@ const EMBEDDED: &str = "embedded";
 
 impl Proxies {
     pub(super) fn new(embedded: Option<Proxy>, clock: Clock) -> Self {
-        Self { embedded, remote: BTreeMap::new(), clock }
+        Self {
+            embedded,
+            doors: BTreeMap::new(),
+            remote: BTreeMap::new(),
+            clock,
+            began: clock.mark(),
+        }
     }
 
     /// Takes in what a remote proxy tells.
@@ -102,14 +112,38 @@ impl Proxies {
         }
     }
 
-    /// Tells the embedded proxy what to serve.
-    pub(super) fn apply(&self, snapshot: &Snapshot) -> Result<(), String> {
-        match &self.embedded {
-            Some(proxy) => {
-                proxy.apply(snapshot.clone()).map(|_| ()).map_err(|error| error.to_string())
+    /// Tells the embedded proxy what to serve. A service it cannot serve as asked must not keep
+    /// the others from being served: that one stays at the address it has, or is left out.
+    ///
+    /// # Errors
+    /// Why some service is not served as asked.
+    pub(super) fn serve(&mut self, snapshot: &Snapshot) -> Result<(), String> {
+        let Some(proxy) = &self.embedded else { return Ok(()) };
+        let mut asked = snapshot.clone();
+        let mut faults = Vec::new();
+        while let Err(error) = proxy.apply(asked.clone()) {
+            faults.push(error.to_string());
+            match error {
+                ApplyError::Stopping => break,
+                ApplyError::Invalid { service, .. } => {
+                    asked.services.retain(|route| route.service != service);
+                }
+                ApplyError::Listen { service, address, .. } => {
+                    let held = self.doors.get(&service).filter(|held| **held != address);
+                    asked.services.retain_mut(|route| match (held, route.service == service) {
+                        (_, false) => true,
+                        (Some(held), true) => {
+                            route.listen.clone_from(held);
+                            true
+                        }
+                        (None, true) => false,
+                    });
+                }
             }
-            None => Ok(()),
         }
+        let services = asked.services.into_iter();
+        self.doors = services.map(|route| (route.service, route.listen)).collect();
+        if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) }
     }
 
     /// Stops the embedded proxy, letting requests under way finish; false when there is none.
@@ -149,6 +183,13 @@ impl Proxies {
         own.chain(others).collect()
     }
 
+    /// Whether every proxy known serves `generation` or a newer one. Right after a start those
+    /// that run on their own have not had the time to say.
+    pub(super) fn all_serve(&self, generation: Generation) -> bool {
+        let heard = self.embedded.is_some() || self.began.elapsed() > STALE_AFTER;
+        heard && self.remote.values().all(|remote| remote.report.generation >= generation)
+    }
+
     /// Requests under way on a release, over all proxies.
     pub(super) fn in_flight(&self, release: &str) -> u64 {
         self.observed().iter().map(|(_, observed)| in_flight_in(observed, release)).sum()
@@ -174,18 +215,37 @@ impl Tally {
         self.samples.insert(name.to_owned(), sample);
     }
 
-    /// What `release` did between `earlier` and this tally, over all proxies. A proxy that
-    /// started in between counts from its own start.
+    /// Why the difference to `earlier` is not to be trusted: a proxy was silent at either end,
+    /// came, went, or started again in between. One that comes may have counted for days
+    /// before, and what one that went had counted last is nowhere.
+    pub(super) fn unknown_since(&self, earlier: &Self) -> Option<String> {
+        let silent = self.unknown.as_ref().or(earlier.unknown.as_ref()).cloned();
+        silent
+            .or_else(|| {
+                let left = earlier.samples.keys().find(|name| !self.samples.contains_key(*name));
+                left.map(|name| format!("proxy {name} has gone"))
+            })
+            .or_else(|| {
+                let fresh = |name: &String| self.before(earlier, name).is_none();
+                let came = self.samples.keys().find(|name| fresh(name));
+                came.map(|name| format!("proxy {name} has just connected"))
+            })
+    }
+
+    /// What the same run of a proxy had counted at `earlier`.
+    fn before<'a>(&self, earlier: &'a Self, name: &str) -> Option<&'a Counters> {
+        let before = earlier.samples.get(name)?;
+        let same = self.samples.get(name)?.instance == before.instance;
+        same.then_some(&before.counters)
+    }
+
+    /// What `release` did between `earlier` and this tally, over the proxies that ran at both.
     pub(super) fn since(&self, earlier: &Self, service: &str, release: &str) -> TrackCounts {
         let mut sum = TrackCounts::default();
         for (name, sample) in &self.samples {
+            let Some(before) = self.before(earlier, name) else { continue };
             let Some(now) = track(&sample.counters, service, release) else { continue };
-            let before = earlier
-                .samples
-                .get(name)
-                .filter(|before| before.instance == sample.instance)
-                .and_then(|before| track(&before.counters, service, release));
-            add_difference(&mut sum, now, before);
+            add_difference(&mut sum, now, track(before, service, release));
         }
         sum
     }
@@ -228,4 +288,48 @@ fn add_difference(sum: &mut TrackCounts, now: &TrackCounts, before: Option<&Trac
         .filter(|(_, count)| *count > 0)
         .collect();
     rollout::evidence::histogram::merge(&mut sum.latency, &fresh);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a proxy has counted in all: requests to one release, in one run of it.
+    fn tally(proxies: &[(&str, u64, u64)]) -> Tally {
+        let mut tally = Tally::default();
+        for (name, instance, requests) in proxies {
+            let mut counters = Counters { instance: *instance, ..Counters::default() };
+            let service = counters.services.entry("shop".to_owned()).or_default();
+            let release = service.releases.entry("shop-2".to_owned()).or_default();
+            release.counts.requests = *requests;
+            tally.add(name, counters);
+        }
+        tally
+    }
+
+    fn since(earlier: &Tally, now: &Tally) -> u64 {
+        now.since(earlier, "shop", "shop-2").requests
+    }
+
+    #[test]
+    fn what_a_proxy_counted_before_it_was_seen_is_never_counted_again() {
+        let after_a_restart_of_the_controller = tally(&[]);
+        let connected = tally(&[("edge", 1, 90_000)]);
+        assert_eq!(since(&after_a_restart_of_the_controller, &connected), 0);
+        let unknown = connected.unknown_since(&after_a_restart_of_the_controller);
+        assert_eq!(unknown.unwrap(), "proxy edge has just connected");
+        let later = tally(&[("edge", 1, 90_007)]);
+        assert_eq!(since(&connected, &later), 7);
+        assert_eq!(later.unknown_since(&connected), None);
+    }
+
+    #[test]
+    fn what_a_proxy_counted_last_before_it_went_or_started_again_is_unknown() {
+        let both = tally(&[("edge", 1, 50), ("east", 2, 10)]);
+        let one = tally(&[("edge", 1, 60)]);
+        assert_eq!(one.unknown_since(&both).unwrap(), "proxy east has gone");
+        let restarted = tally(&[("edge", 1, 60), ("east", 3, 4)]);
+        assert_eq!(restarted.unknown_since(&both).unwrap(), "proxy east has just connected");
+        assert_eq!(since(&both, &restarted), 10);
+    }
 }

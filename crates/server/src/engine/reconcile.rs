@@ -9,16 +9,13 @@ use rollout::plan::Plan;
 use rollout::route::{Generation, Snapshot};
 use rollout::units::Millis;
 
-use super::clock::Mark;
 use super::core::Core;
 use super::handle::EngineError;
+use super::leaving::Leaving;
 use crate::deployers::{State as ProcessState, Wanted};
 
-/// A release that has left the snapshot and still answers what is under way.
-pub(super) struct Leaving {
-    wanted: Wanted,
-    since: Mark,
-}
+/// After so long the proxy is asked again to serve what it could not: a port may be free by then.
+const SERVE_AGAIN: Millis = Millis::from_secs(1);
 
 impl Core {
     /// Brings the proxies, then the processes, to what the log says.
@@ -28,10 +25,13 @@ impl Core {
         self.deployer.want(wanted).await;
     }
 
-    /// Pushes a new snapshot when it would differ from the last one.
+    /// Pushes a new snapshot when it would differ from the last one, and after a while when
+    /// that could not be served as it was.
     fn push(&mut self) {
         let services = self.routes();
-        if services == self.snapshot.services && self.snapshot.generation != Generation::default() {
+        let pushed = self.snapshot.generation != Generation::default();
+        let again = self.unserved.is_some_and(|since| since.elapsed() >= SERVE_AGAIN);
+        if pushed && services == self.snapshot.services && !again {
             return;
         }
         let generation = Generation {
@@ -39,11 +39,13 @@ impl Core {
             seq: self.snapshot.generation.seq.saturating_add(1),
         };
         let snapshot = Snapshot { generation, services };
-        match self.proxies.apply(&snapshot) {
+        match self.proxies.serve(&snapshot) {
             Ok(()) => {
+                self.unserved = None;
                 self.notices.remove("proxy");
             }
             Err(why) => {
+                self.unserved = Some(self.clock.mark());
                 self.notice("proxy", format!("the proxy cannot serve what it should: {why}"));
             }
         }
@@ -68,36 +70,8 @@ impl Core {
         self.keep_leaving(&wanted);
         wanted
             .into_values()
-            .chain(self.leaving.values().map(|leaving| leaving.wanted.clone()))
+            .chain(self.leaving.values().filter_map(Leaving::wanted).cloned())
             .collect()
-    }
-
-    /// A process that is no longer wanted goes on until no request is under way on it, or its
-    /// drain is over.
-    fn keep_leaving(&mut self, wanted: &BTreeMap<String, Wanted>) {
-        for rollout in self.rollouts.values() {
-            for release in [Some(&rollout.release), rollout.stable.as_ref()].into_iter().flatten() {
-                let runs = self.deployer.states().get(&release.id).is_some_and(is_up);
-                let busy = self.proxies.in_flight(&release.id) > 0;
-                if runs
-                    && busy
-                    && !wanted.contains_key(&release.id)
-                    && !self.leaving.contains_key(&release.id)
-                {
-                    let leaving = Leaving {
-                        wanted: process(release, &rollout.plan),
-                        since: self.clock.mark(),
-                    };
-                    self.leaving.insert(release.id.clone(), leaving);
-                }
-            }
-        }
-        let proxies = &self.proxies;
-        self.leaving.retain(|release, leaving| {
-            !wanted.contains_key(release)
-                && proxies.in_flight(release) > 0
-                && leaving.since.elapsed() < leaving.wanted.drain
-        });
     }
 
     /// What the processes and the clock have to say to the machine.
@@ -109,6 +83,7 @@ impl Core {
             }
             self.feed_logged(&id, Input::Tick).await;
         }
+        self.supersede_older().await;
         self.give_turns().await;
     }
 
@@ -164,7 +139,7 @@ impl Core {
     }
 }
 
-fn process(release: &Release, plan: &Plan) -> Wanted {
+pub(super) fn process(release: &Release, plan: &Plan) -> Wanted {
     Wanted {
         release: release.id.clone(),
         version: release.version.clone(),
@@ -173,9 +148,4 @@ fn process(release: &Release, plan: &Plan) -> Wanted {
         drain: plan.drain.max(Millis::from_secs(1)),
         directory: PathBuf::from(&release.directory),
     }
-}
-
-/// Whether a process may have requests under way.
-fn is_up(state: &ProcessState) -> bool {
-    matches!(state, ProcessState::Ready { .. } | ProcessState::Failing { .. })
 }

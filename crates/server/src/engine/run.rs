@@ -69,6 +69,7 @@ pub async fn start(
         leaving: BTreeMap::new(),
         rates: Rates::default(),
         snapshot: Snapshot::default(),
+        unserved: None,
         snapshots,
         changes,
         notices: frozen.iter().map(|why| ("frozen".to_owned(), why.clone())).collect(),
