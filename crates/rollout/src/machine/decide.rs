@@ -66,8 +66,8 @@ fn judge(rollout: &Rollout) -> Vec<Event> {
     events
 }
 
-/// Holding is written down once the soak's time is over, and again when its reason changes;
-/// a person is asked once, when it has lasted for the plan's `hold_limit`.
+/// Holding is written down once in a stage, when the soak's time is over; a person is asked
+/// once, when it has lasted for the plan's `hold_limit`.
 fn hold(rollout: &Rollout, missing: &[String]) -> Vec<Event> {
     let State::Running(running) = &rollout.state else {
         return Vec::new();

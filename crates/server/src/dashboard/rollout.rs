@@ -32,7 +32,7 @@ pub(super) async fn part(State(app): State<App>, Path(id): Path<String>) -> Resp
 async fn gather(app: &App, id: String) -> Result<(RolloutView, Vec<EventView>), EngineError> {
     let id = RolloutId(id);
     let view = app.engine.view(&id).await?;
-    let events = app.engine.history(&id, 0).await?;
+    let events = app.engine.moves(&id).await?;
     Ok((view, events))
 }
 

@@ -43,6 +43,8 @@ pub(super) struct Core {
     pub(super) going_back: BTreeMap<RolloutId, Input>,
     /// Another controller drives now; this one must stop.
     pub(super) overtaken: bool,
+    /// When this engine started.
+    pub(super) started: Mark,
     /// The window of traffic being counted, for each rollout under way.
     pub(super) windows: BTreeMap<RolloutId, Window>,
     /// Releases that have left and still answer requests under way.

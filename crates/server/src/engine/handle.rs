@@ -1,11 +1,14 @@
 //! How the rest of the process speaks with the engine.
 
+use std::sync::Arc;
+
 use rollout::machine::{Actor, Command, Refusal, Rollout, RolloutId, Settled};
 use rollout::plan::Finding;
 use rollout::route::Snapshot;
 use store::outbox::Outcome;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use super::history::Replays;
 use super::proxies::{ProxyReport, ProxySync};
 use crate::view::{EventView, RolloutView};
 
@@ -70,6 +73,7 @@ pub struct Engine {
     pub(super) changes: broadcast::Sender<RolloutId>,
     pub(super) snapshots: watch::Receiver<Snapshot>,
     pub(super) store: store::Store,
+    pub(super) replays: Arc<Replays>,
 }
 
 impl Engine {
@@ -129,6 +133,15 @@ impl Engine {
     /// There is none of that id, or the log cannot be read.
     pub async fn history(&self, id: &RolloutId, after: u64) -> Result<Vec<EventView>, EngineError> {
         super::history::read(&self.store, id, after).await
+    }
+
+    /// The last few dozen events of a rollout but its windows of traffic, the oldest first.
+    /// Reads only what is new since it was last asked.
+    ///
+    /// # Errors
+    /// There is none of that id, or the log cannot be read.
+    pub async fn moves(&self, id: &RolloutId) -> Result<Vec<EventView>, EngineError> {
+        self.replays.moves(&self.store, id).await
     }
 
     /// Which rollouts change, as they do.

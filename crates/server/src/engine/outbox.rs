@@ -4,6 +4,7 @@
 //! sends the message again under the same key, which the receiver tells apart; the other order
 //! could lose the event.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rollout::machine::{Delivery, RolloutId, Settled};
@@ -30,8 +31,9 @@ pub(super) async fn run(engine: Engine, owed: Arc<Notify>, clock: Clock) {
             return;
         }
     };
+    let mut unwritten = BTreeMap::new();
     while !engine.asks.is_closed() {
-        if let Err(error) = deliver_due(&engine, &client, clock).await {
+        if let Err(error) = deliver_due(&engine, &client, clock, &mut unwritten).await {
             tracing::error!(%error, "the outbox is not served");
         }
         // Woken early or not, the next round looks at what is due.
@@ -39,11 +41,23 @@ pub(super) async fn run(engine: Engine, owed: Arc<Notify>, clock: Clock) {
     }
 }
 
-async fn deliver_due(engine: &Engine, client: &Client, clock: Clock) -> Result<(), EngineError> {
+/// `unwritten` holds how attempts came out that could not be written down: while the log is
+/// out, a receiver must not get the same message each second.
+async fn deliver_due(
+    engine: &Engine,
+    client: &Client,
+    clock: Clock,
+    unwritten: &mut BTreeMap<String, Outcome>,
+) -> Result<(), EngineError> {
     let due = engine.store.due(clock.now(), BATCH).await;
     for pending in due.map_err(|error| EngineError::Log(error.to_string()))? {
-        let outcome = attempt(engine, client, clock, &pending).await?;
+        let outcome = match unwritten.get(&pending.key) {
+            Some(outcome) => outcome.clone(),
+            None => attempt(engine, client, clock, &pending).await?,
+        };
+        unwritten.insert(pending.key.clone(), outcome.clone());
         conclude(engine, &pending, outcome).await?;
+        unwritten.remove(&pending.key);
     }
     Ok(())
 }

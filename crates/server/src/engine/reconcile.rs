@@ -78,10 +78,15 @@ impl Core {
     pub(super) async fn outcomes(&mut self) {
         for id in self.unfinished() {
             let Some(rollout) = self.rollouts.get(&id) else { continue };
+            // A version that starts gets its time from this controller, however long the one
+            // before it has been gone.
+            let patient = self.started.elapsed() < rollout.plan.deploy.ready_within.times(2);
             if let Some(outcome) = self.outcome(rollout) {
                 self.feed_logged(&id, Input::Outcome(outcome)).await;
             }
-            self.feed_logged(&id, Input::Tick).await;
+            if !patient {
+                self.feed_logged(&id, Input::Tick).await;
+            }
         }
         self.supersede_older().await;
         self.give_turns().await;

@@ -52,8 +52,13 @@ pub async fn start(
     let (changes, _) = broadcast::channel(QUEUE);
     let (snapshots, watched) = watch::channel(Snapshot::default());
     let owed = Arc::new(Notify::new());
-    let engine =
-        Engine { asks, changes: changes.clone(), store: store.clone(), snapshots: watched };
+    let engine = Engine {
+        asks,
+        changes: changes.clone(),
+        store: store.clone(),
+        snapshots: watched,
+        replays: Arc::default(),
+    };
     let core = Core {
         store,
         lease,
@@ -65,6 +70,7 @@ pub async fn start(
         deployer,
         going_back: BTreeMap::new(),
         overtaken: false,
+        started: clock.mark(),
         windows: BTreeMap::new(),
         leaving: BTreeMap::new(),
         rates: Rates::default(),

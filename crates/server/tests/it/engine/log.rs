@@ -67,6 +67,23 @@ async fn what_is_replayed_is_what_was_live() {
 }
 
 #[tokio::test]
+async fn moves_read_bit_by_bit_are_the_ones_of_the_whole_history() {
+    let world = World::start(&[]).await;
+    let first = world.create("1.0").await.unwrap();
+    world.engine.moves(&first).await.unwrap();
+    world.until(&first, "promoted").await;
+    let texts = |events: Vec<server::view::EventView>| -> Vec<(u64, String)> {
+        events.into_iter().map(|event| (event.seq, event.text)).collect()
+    };
+    let moves = texts(world.engine.moves(&first).await.unwrap());
+    assert_eq!(moves, texts(world.engine.history(&first, 0).await.unwrap()));
+    assert_eq!(moves.len(), 3, "{moves:?}");
+    let none = rollout::machine::RolloutId("desk-0".to_owned());
+    assert!(matches!(world.engine.moves(&none).await, Err(EngineError::Unknown(_))));
+    world.engine.stop().await;
+}
+
+#[tokio::test]
 async fn an_engine_that_lost_its_lease_stops() {
     let mut world = World::start(&[]).await;
     let later = server::engine::Clock.now().plus(LEASE.times(2));
