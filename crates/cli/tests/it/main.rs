@@ -1,4 +1,5 @@
 //! The `sluice` binary as its users meet it.
 
+mod crash;
 mod demo;
 mod transcripts;
