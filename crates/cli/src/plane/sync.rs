@@ -104,12 +104,13 @@ impl Plane {
             Ok(sync) => {
                 // A trip that came meanwhile would have broken the exchange off: all were sent.
                 self.told.append(&mut self.untold);
-                self.take(sync.snapshot);
-                self.settle().await
+                let taken = self.take(sync.snapshot);
+                self.settle().await.and(taken)
             }
             Err(failure) => {
                 self.load_token();
-                Err(failure.to_string())
+                // What was kept may not have been servable yet: a port that was taken is free.
+                self.settle().await.and(Err(failure.to_string()))
             }
         };
         match done {
@@ -129,11 +130,24 @@ impl Plane {
     }
 
     /// Wants what the controller says, unless it was overtaken by what is wanted already.
-    fn take(&mut self, snapshot: Snapshot) {
+    ///
+    /// # Errors
+    /// The controller is older than one that was obeyed before. (Epoch 0 is one that has only
+    /// just started and has said nothing yet.)
+    fn take(&mut self, snapshot: Snapshot) -> Result<(), String> {
         let known = self.wanted.as_ref().map(|wanted| wanted.generation).unwrap_or_default();
-        if snapshot.generation > known {
+        let said = snapshot.generation;
+        if said > known {
             self.wanted = Some(snapshot);
         }
+        if said.epoch == 0 || said.epoch >= known.epoch {
+            return Ok(());
+        }
+        Err(format!(
+            "the controller is in epoch {}, what is served is of epoch {}: it works in another \
+             state folder, or an older copy; to follow it, start with an empty --state",
+            said.epoch, known.epoch
+        ))
     }
 
     /// Serves what is wanted, then keeps it.
@@ -182,4 +196,135 @@ fn is_open(snapshot: &Snapshot, trip: &TripReport) -> bool {
     let service = snapshot.services.iter().find(|route| route.service == trip.service);
     let canary = service.and_then(|route| route.canary.as_ref());
     canary.is_some_and(|canary| canary.guard_key == trip.guard_key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reqwest::Url;
+    use rollout::evidence::{Tally, TripNumbers};
+    use rollout::route::{
+        CanaryRoute, Generation, HealthCheck, ServiceRoute, Sticky, Timeouts, TrackRoute,
+    };
+    use rollout::units::{Millis, Weight};
+    use tempfile::TempDir;
+    use traffic::{ProxySettings, Withheld};
+
+    const SECOND: Millis = Millis::from_secs(1);
+
+    /// Half of the traffic to a canary, in the stretch `guard_key`.
+    fn snapshot(epoch: u64, guard_key: &str) -> Snapshot {
+        let track = |release: &str| TrackRoute {
+            release: release.into(),
+            upstreams: vec!["127.0.0.1:9".into()],
+        };
+        let canary = CanaryRoute {
+            track: track("shop-2"),
+            weight: Weight::percent(50),
+            salt: "shop-2".into(),
+            guard_key: guard_key.into(),
+            trips: Vec::new(),
+        };
+        let service = ServiceRoute {
+            service: "shop".into(),
+            listen: "127.0.0.1:0".into(),
+            stable: Some(track("shop-1")),
+            canary: Some(canary),
+            sticky: Sticky::Address,
+            health: HealthCheck {
+                path: "/".into(),
+                every: SECOND,
+                timeout: SECOND,
+                healthy_after: 1,
+                unhealthy_after: 1,
+            },
+            timeouts: Timeouts { head: SECOND, connect: SECOND, first_byte: SECOND, idle: SECOND },
+            drain: Millis(0),
+            latency_limits_us: Vec::new(),
+        };
+        Snapshot { generation: Generation { epoch, seq: 1 }, services: vec![service] }
+    }
+
+    fn trip(guard_key: &str) -> TripReport {
+        TripReport {
+            service: "shop".into(),
+            release: "shop-2".into(),
+            guard_key: guard_key.into(),
+            gate: "error_rate".into(),
+            generation: Generation { epoch: 1, seq: 1 },
+            numbers: TripNumbers {
+                canary: Tally::default(),
+                stable: Tally::default(),
+                absolute: 9.5,
+                relative: None,
+            },
+            ln_threshold: 9.0,
+            third_failure_to_shut_us: None,
+        }
+    }
+
+    /// A proxy that starts on what `keep` holds.
+    async fn resumed(folder: &TempDir) -> Plane {
+        let keep = Keep::open(folder.path().to_owned()).unwrap();
+        let settings = ProxySettings { threads: 1, access_log: None };
+        let proxy = Proxy::start(settings).unwrap();
+        let url = Url::parse("http://127.0.0.1:9").unwrap();
+        // As `main` does; the first test to come here does it for all.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::new(url, None, String::new()).unwrap();
+        let mut plane = Plane::new(proxy, client, folder.path().join("token"), "a".into(), keep);
+        plane.resume().await;
+        plane
+    }
+
+    fn keep(folder: &TempDir, snapshot: &Snapshot, trips: &[TripReport]) {
+        let keep = Keep::open(folder.path().to_owned()).unwrap();
+        keep.save_snapshot(snapshot);
+        keep.save_trips(trips);
+    }
+
+    fn withheld(plane: &Plane) -> Option<Withheld> {
+        plane.proxy.observed().services["shop"].withheld.clone()
+    }
+
+    #[tokio::test]
+    async fn a_gate_that_was_shut_stays_shut_across_a_restart_and_is_told_again() {
+        let folder = tempfile::tempdir().unwrap();
+        keep(&folder, &snapshot(1, "shop-2/0"), &[trip("shop-2/0")]);
+        let plane = resumed(&folder).await;
+        assert_eq!(withheld(&plane), Some(Withheld::Tripped { guard_key: "shop-2/0".into() }));
+        assert_eq!(plane.report().trips, [trip("shop-2/0")]);
+    }
+
+    #[tokio::test]
+    async fn a_gate_of_another_stretch_shuts_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        keep(&folder, &snapshot(1, "shop-2/1"), &[trip("shop-2/0")]);
+        let plane = resumed(&folder).await;
+        assert!(!matches!(withheld(&plane), Some(Withheld::Tripped { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_trip_that_was_answered_is_kept_until_its_stretch_is_over() {
+        let folder = tempfile::tempdir().unwrap();
+        keep(&folder, &snapshot(1, "shop-2/0"), &[trip("shop-2/0")]);
+        let mut plane = resumed(&folder).await;
+        plane.answered(Ok(ProxySync { snapshot: snapshot(1, "shop-2/0") })).await;
+        assert!(plane.report().trips.is_empty());
+        assert_eq!(plane.keep.trips(), [trip("shop-2/0")]);
+        plane.answered(Ok(ProxySync { snapshot: snapshot(2, "shop-3/0") })).await;
+        assert!(plane.keep.trips().is_empty());
+        assert!(!matches!(withheld(&plane), Some(Withheld::Tripped { .. })));
+    }
+
+    #[tokio::test]
+    async fn what_an_older_controller_says_is_ignored() {
+        let folder = tempfile::tempdir().unwrap();
+        keep(&folder, &snapshot(3, "shop-2/1"), &[]);
+        let mut plane = resumed(&folder).await;
+        plane.answered(Ok(ProxySync { snapshot: snapshot(2, "shop-2/0") })).await;
+        assert_eq!(plane.proxy.generation().epoch, 3);
+        assert_eq!(plane.keep.snapshot().unwrap().generation.epoch, 3);
+        assert!(plane.failure.unwrap().contains("in epoch 2"));
+    }
 }
