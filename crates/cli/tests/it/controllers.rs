@@ -1,0 +1,103 @@
+//! Controllers that start, stop, die, and meet each other.
+
+use crate::ground::{Ground, eventually, is_alive};
+
+#[test]
+fn a_second_controller_on_the_same_state_is_refused_and_a_taken_port_is_named() {
+    let ground = Ground::new();
+    let _controller = ground.up(&[]);
+    let second = ground.sluice(&["up", "--listen", "127.0.0.1:0"]);
+    assert_eq!(second.code, Some(3), "{second:?}");
+    assert!(second.err.contains("choose another folder with --state"), "{second:?}");
+
+    let taken = format!("127.0.0.1:{}", ground.api);
+    let third = ground.sluice(&["up", "--listen", &taken, "--state", "other"]);
+    assert_eq!(third.code, Some(1), "{third:?}");
+    assert!(third.err.contains(&taken) && third.err.contains("--listen"), "{third:?}");
+
+    let open = ground.sluice(&["up", "--listen", "0.0.0.0:0", "--state", "other"]);
+    assert_eq!(open.code, Some(2), "{open:?}");
+}
+
+#[test]
+fn ctrl_c_lets_the_versions_end_too() {
+    let ground = Ground::new();
+    let controller = ground.up(&[]);
+    ground.release_two();
+    let pids = ground.pids("shop-2");
+    assert_eq!(pids.len(), 2);
+    assert!(pids.iter().all(|pid| is_alive(*pid)));
+    assert_eq!(controller.end("-INT"), Some(0));
+    eventually("the versions have ended", || !pids.iter().any(|pid| is_alive(*pid)));
+    assert_eq!(ground.visit(), None);
+}
+
+#[test]
+fn a_controller_that_was_killed_goes_on_in_the_same_stage_with_the_same_processes() {
+    let ground = Ground::new();
+    let controller = ground.up(&[]);
+    ground.release_two();
+    assert_eq!(ground.sluice(&["promote"]).code, Some(0));
+    let (pids, before) = (ground.pids("shop-2"), ground.rollout("shop-2"));
+    assert_eq!(controller.end("-KILL"), None);
+    assert_eq!(ground.sluice(&["status"]).code, Some(7));
+    assert!(pids.iter().all(|pid| is_alive(*pid)), "versions outlive their controller");
+
+    let controller = ground.up(&[]);
+    let after = ground.rollout("shop-2");
+    for same in ["id", "state", "weight", "created_at", "digest"] {
+        assert_eq!(after[same], before[same], "{same}");
+    }
+    let stage = |rollout: &serde_json::Value| {
+        let stages = rollout["stages"].as_array().unwrap().clone();
+        stages.iter().find(|stage| stage["status"] == "current").unwrap()["name"].clone()
+    };
+    assert_eq!(stage(&after), stage(&before));
+    assert_eq!(ground.pids("shop-2"), pids);
+    eventually("it serves again", || ground.visit() == Some(200));
+    assert_eq!(controller.end("-TERM"), Some(0));
+}
+
+#[test]
+fn a_proxy_of_its_own_serves_while_the_controller_is_away_and_across_its_own_death() {
+    let ground = Ground::new();
+    let proxy = || {
+        let args =
+            ["proxy", "--token-file", "state/token", "--proxy-threads", "1", "--name", "edge"];
+        ground.start("proxy", &args)
+    };
+    let first = proxy();
+    let controller = ground.up(&["--no-proxy"]);
+    ground.release_two();
+    assert_eq!(ground.visit(), Some(200));
+
+    assert_eq!(controller.end("-KILL"), None);
+    assert_eq!(ground.visit(), Some(200), "the controller is away");
+    assert_eq!(first.end("-KILL"), None);
+    assert_eq!(ground.visit(), None);
+    let second = proxy();
+    eventually("what was kept is served", || ground.visit() == Some(200));
+
+    let controller = ground.up(&["--no-proxy"]);
+    assert_eq!(ground.sluice(&["rollback"]).code, Some(0));
+    let back = ground.sluice(&["status", "shop-2", "--wait", "--timeout", "1m"]);
+    assert_eq!(back.code, Some(4), "{back:?}");
+    assert_eq!(ground.visit(), Some(200));
+    assert_eq!(controller.end("-TERM"), Some(0));
+    assert_eq!(ground.visit(), Some(200), "the versions go on with their proxy");
+    assert_eq!(second.end("-TERM"), Some(0));
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_a_command_quietly() {
+    let ground = Ground::new();
+    let mut child = ground
+        .command(&["schema"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), ended.stderr.len()), (Some(0), 0), "{ended:?}");
+}
