@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use rollout::machine::{Input, Outcome, Release, Rollout, RolloutId, State, desired};
 use rollout::plan::Plan;
-use rollout::route::{Generation, Snapshot};
-use rollout::units::Millis;
+use rollout::route::{Generation, ServiceRoute, Snapshot};
+use rollout::units::{Millis, Weight};
 
 use super::core::Core;
 use super::handle::EngineError;
@@ -16,6 +16,10 @@ use crate::deployers::{State as ProcessState, Wanted};
 
 /// After so long the proxy is asked again to serve what it could not: a port may be free by then.
 const SERVE_AGAIN: Millis = Millis::from_secs(1);
+
+/// Processes that ran on while the controller was away are found again within this time; until
+/// then proxies keep what they serve, which is better than a snapshot without upstreams.
+const FOUND_WITHIN: Millis = Millis::from_secs(2);
 
 impl Core {
     /// Brings the proxies, then the processes, to what the log says.
@@ -32,6 +36,10 @@ impl Core {
         let pushed = self.snapshot.generation != Generation::default();
         let again = self.unserved.is_some_and(|since| since.elapsed() >= SERVE_AGAIN);
         if pushed && services == self.snapshot.services && !again {
+            return;
+        }
+        let young = !pushed && self.started.elapsed() < FOUND_WITHIN;
+        if young && services.iter().any(lacks_upstreams) {
             return;
         }
         let generation = Generation {
@@ -153,4 +161,11 @@ pub(super) fn process(release: &Release, plan: &Plan) -> Wanted {
         drain: plan.drain.max(Millis::from_secs(1)),
         directory: PathBuf::from(&release.directory),
     }
+}
+
+/// Whether somebody would meet a release that has nowhere to send them.
+fn lacks_upstreams(route: &ServiceRoute) -> bool {
+    let canary = route.canary.as_ref().filter(|canary| canary.weight > Weight::ZERO);
+    let tracks = route.stable.iter().chain(canary.map(|canary| &canary.track));
+    tracks.into_iter().any(|track| track.upstreams.is_empty())
 }
