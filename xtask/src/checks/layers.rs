@@ -49,7 +49,9 @@ fn between_crates(packages: &[Package]) -> Vec<Finding> {
             findings.push(Finding::on(&package.name, message));
             continue;
         };
-        let ours = package.dependencies.iter().filter(|dependency| dependency.path.is_some());
+        // A test may look at anything; what ships may not.
+        let ours =
+            package.dependencies.iter().filter(|found| found.path.is_some() && found.ships());
         for dependency in ours.filter(|dependency| !allowed.contains(&dependency.name.as_str())) {
             let message = format!(
                 "may not depend on `{}`: it may depend on {}; arrows point one way, so that a \
