@@ -1,8 +1,8 @@
 //! Everything goes wrong here on purpose.
 //!
 //! A history is drawn from one number. The real [`rollout::machine`] runs over the real
-//! contract of [`store::log`], in memory and in virtual time; around it a [world](world) is
-//! faked: a clock, a [proxy](proxy) with the real guard's test in it, processes that come up or
+//! contract of [`store::log`], in memory and in virtual time; around it a [world] is
+//! faked: a clock, a [proxy] with the real guard's test in it, processes that come up or
 //! do not, receivers of messages. [People](scenario) release versions and send commands, most
 //! of them sensible. [Faults](faults) strike: the controller dies between any two steps, a
 //! commit does not say whether it happened, pushes are lost or late, evidence is missing or

@@ -2,7 +2,7 @@
 //!
 //! Everything in it is real. Versions are processes of their own on ports of their own
 //! ([`service`], [`build`]), started by the process deployer; users are an open loop of
-//! requests through the proxy ([`load`]); the controller is the one `sluice up` starts
+//! requests through the proxy ([`mod@load`]); the controller is the one `sluice up` starts
 //! ([`set`]). Only the plan is short ([`plan`]).
 //!
 //! ```text

@@ -55,6 +55,7 @@ fn wait_for(words: &str, process: &mut Child) -> impl Sized + use<> {
 
 #[test]
 fn a_demo_promotes_the_good_release_takes_the_bad_one_back_and_leaves_nothing() {
+    let _turn = crate::LOAD.blocking_lock();
     let _alone = ONE_AT_A_TIME.lock();
     let folder = tempfile::tempdir().unwrap();
     let Output { status, stdout, stderr } = demo(&folder).output().unwrap();
@@ -76,6 +77,7 @@ fn a_demo_promotes_the_good_release_takes_the_bad_one_back_and_leaves_nothing() 
 
 #[test]
 fn a_demo_that_is_interrupted_half_way_stops_its_processes() {
+    let _turn = crate::LOAD.blocking_lock();
     let _alone = ONE_AT_A_TIME.lock();
     let folder = tempfile::tempdir().unwrap();
     let mut process = demo(&folder).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
@@ -89,6 +91,7 @@ fn a_demo_that_is_interrupted_half_way_stops_its_processes() {
 
 #[test]
 fn the_processes_of_a_demo_that_was_killed_end_by_themselves() {
+    let _turn = crate::LOAD.blocking_lock();
     let _alone = ONE_AT_A_TIME.lock();
     let folder = tempfile::tempdir().unwrap();
     let mut process = demo(&folder).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();

@@ -6,3 +6,7 @@ mod demo;
 mod ground;
 mod releases;
 mod transcripts;
+
+/// Held by every test that loads the machine and counts lost requests: two at once would
+/// measure each other.
+static LOAD: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());

@@ -14,6 +14,7 @@ const KILLS: u32 = 10;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_acknowledged_command_survives_a_kill() {
+    let _turn = crate::LOAD.lock().await;
     let (place, kills) = (Place::new(), figure("SLUICE_KILLS", KILLS));
     let mut seed = Scatter(0x5eed_0003);
     let mut controller = Program::up(&place);

@@ -18,6 +18,7 @@ const FIRST: u32 = 20;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_controller_killed_at_any_moment_goes_on_where_it_was() {
+    let _turn = crate::LOAD.lock().await;
     let (place, kills) = (Place::new(), figure("SLUICE_KILLS", KILLS));
     let mut scatter = Scatter(0x5eed_0002);
     let mut controller = Program::up(&place);

@@ -11,6 +11,7 @@ const ALONE: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_request_fails_while_the_controller_is_dead_or_when_it_is_back() {
+    let _turn = crate::LOAD.lock().await;
     let place = Place::new();
     let controller = Program::up_without_proxy(&place);
     let api = Api::of(&place).await;

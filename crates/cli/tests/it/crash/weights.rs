@@ -18,6 +18,7 @@ const CALM: Duration = Duration::from_millis(300);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_weight_fails_nobody_and_is_in_force_when_it_is_answered() {
+    let _turn = crate::LOAD.lock().await;
     let (rate, rounds) = (figure("SLUICE_RATE", RATE), figure("SLUICE_ROUNDS", ROUNDS));
     let place = Place::new();
     let _controller = Program::up(&place);

@@ -1,14 +1,14 @@
 //! Runs versions as processes of this machine.
 //!
 //! The life of one release:
-//! 1. [`spec`] resolves the plan's command, and [`port`] chooses a free loopback port.
-//! 2. [`spawn`] writes an intent durably ([`record`]), starts the process with a token only it
+//! 1. `spec` resolves the plan's command, and `port` chooses a free loopback port.
+//! 2. `spawn` writes an intent durably (`record`), starts the process with a token only it
 //!    has, and writes down which process it became.
-//! 3. [`ready`] asks its health check; [`supervise`] starts it again when it ends by itself.
-//! 4. [`stop`] asks it to end, waits for the drain, and kills what is left.
+//! 3. `ready` asks its health check; `supervise` starts it again when it ends by itself.
+//! 4. `stop` asks it to end, waits for the drain, and kills what is left.
 //!
 //! The processes outlive the controller: they lead their own process group and print to files
-//! ([`output`]), not pipes. [`adopt`] finds them again, so that a controller that was killed at
+//! (`output`), not pipes. `adopt` finds them again, so that a controller that was killed at
 //! any instant never starts a second copy. What makes that certain:
 //! - No process is started without its durable intent, and no record is removed while a process
 //!   of it is left.
