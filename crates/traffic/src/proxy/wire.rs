@@ -120,6 +120,18 @@ impl Wire {
         }
     }
 
+    /// Has the idle limit run from the end of an answer. A read that has been waiting since
+    /// before it is not asked for again, so nobody else would.
+    fn wait_for_next(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let reader = &self.reader;
+        let between = !reader.within_head() && !reader.within_body() && reader.heads() > 0;
+        if self.input == Input::Open && self.read_by.is_none() && between && !self.is_answering() {
+            self.wait_to_read();
+            self.check_time(cx)?;
+        }
+        Ok(())
+    }
+
     /// Fails when the earliest limit has passed; else makes sure of being woken by then.
     fn check_time(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let limits = [self.head_by, self.read_by, self.write_by];
@@ -273,6 +285,7 @@ impl AsyncWrite for Wire {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.show_end();
+        self.wait_for_next(cx)?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
@@ -294,4 +307,39 @@ impl AsyncWrite for Wire {
 fn later(now: Instant, length: Duration) -> Instant {
     const YEAR: Duration = Duration::from_hours(365 * 24);
     now.checked_add(length.min(YEAR)).unwrap_or(now)
+}
+
+#[cfg(test)]
+mod unit {
+    use std::future::poll_fn;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_idle_limit_runs_from_the_answer_though_reading_was_waiting_before_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        let line = Arc::new(Line::default());
+        let (head, idle) = (Duration::from_hours(1), Duration::from_millis(50));
+        let mut wire = Wire::new(listener.accept().await.unwrap().0, Arc::clone(&line), head, idle);
+        assert!(wire.read(&mut [0; 64]).await.unwrap() > 0);
+        let waiting = poll_fn(|cx| {
+            Poll::Ready(Pin::new(&mut wire).poll_read(cx, &mut ReadBuf::new(&mut [0; 64])))
+        });
+        assert!(waiting.await.is_pending(), "nothing else has come");
+        line.answered();
+        wire.flush().await.unwrap();
+        let mut woken = false;
+        let end = poll_fn(|cx| match std::mem::replace(&mut woken, true) {
+            true => Pin::new(&mut wire).poll_read(cx, &mut ReadBuf::new(&mut [0; 64])),
+            false => Poll::Pending,
+        });
+        let end = timeout(Duration::from_secs(30), end).await.expect("the timer wakes the task");
+        assert_eq!(end.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
 }
