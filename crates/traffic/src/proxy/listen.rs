@@ -4,31 +4,23 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::access::Log;
-use super::exchange::{Client, answer};
-use super::fields::Origin;
+use super::connection::serve;
 use super::forward::is_shortage;
 use super::route::Slot;
-use super::settings::{BUFFER_BYTES, HEAD_BYTES, HEADERS};
 use super::sticky::KeySource;
 use super::upstream::{Pools, Upstream};
-use super::wire::{Line, Wire};
 
 /// Connections that may wait to be accepted, a thread.
 const BACKLOG: i32 = 1024;
@@ -47,7 +39,7 @@ pub(crate) struct Door {
     pub slot: ArcSwap<Slot>,
     turn: watch::Sender<Turn>,
     /// Connections open through it.
-    open: AtomicUsize,
+    pub open: AtomicUsize,
 }
 
 /// A change of what is behind a door. Connections from before it are let go.
@@ -89,13 +81,18 @@ impl Door {
 }
 
 /// Waits for changes of a door.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Turns(watch::Receiver<Turn>);
 
 impl Turns {
+    /// Whether there was a change, asked as often as one likes; that takes no waker.
+    pub(crate) fn has_next(&self) -> bool {
+        self.0.has_changed().unwrap_or(false)
+    }
+
     /// The next change; when connections from before it are cut. Waits for ever when the
     /// door itself is gone.
-    async fn next(&mut self) -> Instant {
+    pub(crate) async fn next(&mut self) -> Instant {
         if self.0.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
@@ -208,60 +205,6 @@ async fn accept(worker: Rc<Worker>, door: Arc<Door>, listener: std::net::TcpList
             }
         }
     }
-}
-
-/// Serves one connection to its end, or to the end of its drain.
-async fn serve(worker: Rc<Worker>, door: Arc<Door>, stream: TcpStream, peer: SocketAddr) {
-    door.open.fetch_add(1, Ordering::Relaxed);
-    let mut turns = door.turns();
-    let slot = door.slot.load_full();
-    let time = slot.state.load().time;
-    tune(&stream);
-    let line = Arc::new(Line::default());
-    let wire = Wire::new(stream, Arc::clone(&line), time.head, time.idle);
-    let client =
-        Rc::new(Client { worker, door: Arc::clone(&door), slot, origin: Origin::new(peer), line });
-    let service = service_fn(move |request| answer(Rc::clone(&client), request));
-    let mut connection =
-        pin!(builder().serve_connection(TokioIo::new(wire), service).with_upgrades());
-    if let Some(cut_at) = until_turned(connection.as_mut(), &mut turns).await {
-        connection.as_mut().graceful_shutdown();
-        let _ = timeout_at(cut_at, connection).await;
-    }
-    door.open.fetch_sub(1, Ordering::Relaxed);
-}
-
-/// Drives a connection to its end (`None`) or to a change of its door. The change is asked
-/// for once, which leaves a waker, and then only when something woke the task that was not
-/// the connection alone: a look at a version, not a lock, on the path.
-async fn until_turned(mut connection: Pin<&mut impl Future>, turns: &mut Turns) -> Option<Instant> {
-    let watched = turns.0.clone();
-    let mut turned = pin!(turns.next());
-    let mut registered = false;
-    std::future::poll_fn(|cx| {
-        if connection.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(None);
-        }
-        if registered && !watched.has_changed().unwrap_or(false) {
-            return Poll::Pending;
-        }
-        registered = true;
-        turned.as_mut().poll(cx).map(Some)
-    })
-    .await
-}
-
-/// How hyper serves: half-closed clients are kept by [`Wire`], times are its too; the date
-/// is the upstream's business.
-fn builder() -> http1::Builder {
-    let mut builder = http1::Builder::new();
-    builder
-        .max_buf_size(BUFFER_BYTES)
-        .max_header_size(HEAD_BYTES)
-        .max_headers(HEADERS)
-        .header_read_timeout(None)
-        .auto_date_header(false);
-    builder
 }
 
 /// Small pieces go out at once; a peer that vanished is noticed.

@@ -3,6 +3,7 @@
 mod access;
 mod body;
 mod books;
+mod connection;
 mod control;
 mod count;
 mod drain;
