@@ -9,7 +9,9 @@
 //!
 //! ```text
 //! accept          listen     a socket a thread (SO_REUSEPORT); a runtime a thread
+//!   -> protocol   connection HTTP/2 where its preface comes first, else HTTP/1.1
 //!   -> head       head,wire  strict framing, limits in size and time: 400 and close
+//!                 target     one host, one length, in HTTP/2 too; streams: its limits in time
 //!   -> route      route      the service behind the door, at one generation (an arc-swap load)
 //!   -> sticky key sticky     cookie, header or address; without one, a fresh key and a cookie
 //!   -> bucket     split      rollout::bucket(salt, key) against the weight in force, which is

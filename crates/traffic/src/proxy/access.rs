@@ -27,6 +27,8 @@ pub(crate) struct Entry {
     #[serde(serialize_with = "as_text")]
     pub method: http::Method,
     pub path: String,
+    /// Of HTTP, as the client speaks it: `1.0`, `1.1` or `2`.
+    pub version: &'static str,
     /// 499 when the client went away before the first byte.
     pub status: u16,
     /// To the first byte, in microseconds.

@@ -5,7 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::forward::Lease;
+use super::streams::Stream;
 use super::visit::Visit;
 use super::wire::Line;
 
@@ -22,7 +23,7 @@ use super::wire::Line;
 pub(crate) struct Progress {
     /// When its last byte was handed on.
     done: Cell<Option<Instant>>,
-    /// When it last moved.
+    /// When it last moved, or the answer did meanwhile.
     moved: Cell<Instant>,
     /// The client has nothing for us right now.
     starved: Cell<bool>,
@@ -47,6 +48,16 @@ impl Progress {
         self.broken.get()
     }
 
+    /// The whole body was handed on.
+    pub(crate) fn is_done(&self) -> bool {
+        self.done.get().is_some()
+    }
+
+    /// The answer moved: where both go on at once, neither side is idle while one talks.
+    fn answer_moved(&self) {
+        self.moved.set(Instant::now());
+    }
+
     /// Bytes handed on so far.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.get()
@@ -66,16 +77,26 @@ impl Progress {
 
 /// A request's body on its way to the upstream.
 #[derive(Debug)]
-pub(crate) struct Upload(Option<(Incoming, Rc<Progress>)>);
+pub(crate) struct Upload(Option<Sending>);
+
+#[derive(Debug)]
+struct Sending {
+    body: Incoming,
+    progress: Rc<Progress>,
+    /// How long the client may send nothing; `None` where its connection sees to that.
+    idle: Option<Duration>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
 
 impl Upload {
     /// `body`, and how to watch it; an empty body needs no watching.
-    pub(crate) fn new(body: Incoming) -> (Self, Option<Rc<Progress>>) {
+    pub(crate) fn new(body: Incoming, idle: Option<Duration>) -> (Self, Option<Rc<Progress>>) {
         if body.is_end_stream() {
             return (Self(None), None);
         }
         let progress = Rc::new(Progress::new());
-        (Self(Some((body, Rc::clone(&progress)))), Some(progress))
+        let sending = Sending { body, progress: Rc::clone(&progress), idle, timer: None };
+        (Self(Some(sending)), Some(progress))
     }
 
     /// No body.
@@ -89,21 +110,57 @@ impl Upload {
     }
 }
 
+impl Sending {
+    /// Whether the client has sent nothing for too long, nor the upstream answered anything.
+    fn has_stalled(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(idle) = self.idle else {
+            return false;
+        };
+        is_past(&mut self.timer, || self.progress.moved.get().checked_add(idle), cx)
+    }
+}
+
+/// Whether the time `by` names has come; else makes sure of being woken by then. `by` may have
+/// moved on since it was last asked.
+fn is_past(
+    timer: &mut Option<Pin<Box<Sleep>>>,
+    by: impl Fn() -> Option<Instant>,
+    cx: &mut Context<'_>,
+) -> bool {
+    let Some(limit) = by() else {
+        return false;
+    };
+    let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(limit)));
+    while timer.as_mut().poll(cx).is_ready() {
+        if Instant::now() >= limit {
+            return true;
+        }
+        timer.as_mut().reset(limit);
+    }
+    false
+}
+
 impl Body for Upload {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-        let Some((body, progress)) = &mut self.0 else {
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let Some(sending) = &mut self.0 else {
             return Poll::Ready(None);
         };
-        let polled = Pin::new(&mut *body).poll_frame(cx);
-        progress.starved.set(polled.is_pending());
-        let piece = ready!(polled);
-        progress.moved.set(Instant::now());
+        let polled = Pin::new(&mut sending.body).poll_frame(cx);
+        sending.progress.starved.set(polled.is_pending());
+        let piece = match polled {
+            Poll::Ready(piece) => piece.map(|piece| piece.map_err(io::Error::other)),
+            Poll::Pending if sending.has_stalled(cx) => {
+                Some(Err(io::Error::new(io::ErrorKind::TimedOut, "the client sends nothing")))
+            }
+            Poll::Pending => return Poll::Pending,
+        };
+        let progress = &sending.progress;
         match &piece {
             Some(Ok(frame)) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
@@ -112,18 +169,20 @@ impl Body for Upload {
             Some(Err(_)) => progress.broken.set(true),
             None => {}
         }
-        if piece.is_none() || body.is_end_stream() {
+        progress.moved.set(Instant::now());
+        if piece.is_none() || sending.body.is_end_stream() {
             progress.done.set(Some(progress.moved.get()));
         }
         Poll::Ready(piece)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(|(body, _)| body.is_end_stream())
+        self.0.as_ref().is_none_or(|sending| sending.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), |(body, _)| body.size_hint())
+        let body = self.0.as_ref().map(|sending| sending.body.size_hint());
+        body.unwrap_or_else(|| SizeHint::with_exact(0))
     }
 }
 
@@ -144,19 +203,17 @@ impl Download {
         Self { body, visit, lease: Some(lease), idle, moved: Instant::now(), timer: None }
     }
 
-    /// Whether the upstream stalled for longer than `idle`.
+    /// Whether nothing moved for longer than `idle`, an upload that goes on included.
     fn has_stalled(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(by) = self.moved.checked_add(self.idle) else {
-            return false;
-        };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(by)));
-        while timer.as_mut().poll(cx).is_ready() {
-            if Instant::now() >= by {
-                return true;
-            }
-            timer.as_mut().reset(by);
-        }
-        false
+        let (moved, idle) = (self.moved, self.idle);
+        let uploading = self.visit.upload().filter(|upload| !upload.is_done());
+        let moved = uploading.map_or(moved, |upload| upload.moved.get().max(moved));
+        let stalled = is_past(&mut self.timer, || moved.checked_add(idle), cx);
+        // The upstream may be waiting for a client that sends nothing.
+        uploading.filter(|upload| stalled && upload.starved.get()).inspect(|upload| {
+            upload.broken.set(true);
+        });
+        stalled
     }
 
     fn complete(&mut self) {
@@ -189,6 +246,7 @@ impl Body for Download {
         match Pin::new(&mut this.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 this.moved = Instant::now();
+                this.visit.upload().inspect(|upload| upload.answer_moved());
                 this.visit.sent(frame.data_ref().map_or(0, Bytes::len));
                 if this.body.is_end_stream() {
                     this.complete();
@@ -228,9 +286,12 @@ impl Drop for Download {
 pub(crate) struct Reply {
     kind: Kind,
     line: Arc<Line>,
+    /// The stream it goes out on, in HTTP/2.
+    stream: Option<Stream>,
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are streams; a box would cost each one")]
 enum Kind {
     /// The proxy's own words.
     Text(Option<Bytes>),
@@ -242,12 +303,19 @@ impl Reply {
     /// A short text of the proxy's own.
     pub(crate) fn text(text: &'static str, line: Arc<Line>) -> Self {
         let text = (!text.is_empty()).then(|| Bytes::from_static(text.as_bytes()));
-        Self { kind: Kind::Text(text), line }
+        Self { kind: Kind::Text(text), line, stream: None }
     }
 
     /// What the upstream answers.
     pub(crate) const fn stream(download: Download, line: Arc<Line>) -> Self {
-        Self { kind: Kind::Stream(download), line }
+        Self { kind: Kind::Stream(download), line, stream: None }
+    }
+
+    /// The same, on a stream of HTTP/2.
+    pub(crate) fn on(self, stream: Stream) -> Self {
+        let mut reply = self;
+        reply.stream = Some(stream);
+        reply
     }
 }
 
@@ -259,10 +327,15 @@ impl Body for Reply {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        match &mut self.kind {
+        self.stream.as_ref().inspect(|stream| stream.asked());
+        let polled = match &mut self.kind {
             Kind::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
             Kind::Stream(download) => Pin::new(download).poll_frame(cx),
+        };
+        if polled.is_ready() {
+            self.stream.as_ref().inspect(|stream| stream.handed());
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -7,42 +7,94 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::exchange::{Client, answer};
 use super::fields::Origin;
-use super::listen::{Door, Turns, Worker, tune};
-use super::settings::{BUFFER_BYTES, HEAD_BYTES, HEADERS};
+use super::listen::{Door, Turns, Worker, closing, tune};
+use super::route::Times;
+use super::settings::{
+    BUFFER_BYTES, HEAD_BYTES, HEADERS, PING_EVERY, RESETS, STREAM_BUFFER_BYTES, STREAMS,
+};
+use super::stream::Stream;
+use super::streams::Streams;
 use super::wire::{Line, Wire};
 
 /// Serves one connection to its end, or to the end of its drain.
-pub(crate) async fn serve(
-    worker: Rc<Worker>,
-    door: Arc<Door>,
-    stream: TcpStream,
-    peer: SocketAddr,
-) {
+pub(crate) async fn serve(worker: Rc<Worker>, door: Arc<Door>, tcp: TcpStream, peer: SocketAddr) {
     door.open.fetch_add(1, Ordering::Relaxed);
     let mut turns = door.turns();
     let slot = door.slot.load_full();
     let time = slot.state.load().time;
-    tune(&stream);
+    tune(&tcp);
+    let mut stream = Stream::new(tcp);
     let line = Arc::new(Line::default());
-    let wire = Wire::new(stream, Arc::clone(&line), time.head, time.idle);
-    let client =
-        Rc::new(Client { worker, door: Arc::clone(&door), slot, origin: Origin::new(peer), line });
+    let origin = Origin::new(peer);
+    let client = Client { worker, door: Arc::clone(&door), slot, origin, line };
+    let began = tokio::select! {
+        biased;
+        began = timeout(time.head, stream.begins_http2()) => began.ok().and_then(Result::ok),
+        _ = turns.next() => None,
+    };
+    match began {
+        Some(true) => over_http2(client, stream, time, turns).await,
+        Some(false) => over_http1(client, stream, time, turns).await,
+        None => {}
+    }
+    door.open.fetch_sub(1, Ordering::Relaxed);
+}
+
+async fn over_http1(client: Client, stream: Stream, time: Times, mut turns: Turns) {
+    let wire = Wire::new(stream, Arc::clone(&client.line), time.head, time.idle);
+    let client = Rc::new(client);
     let service = service_fn(move |request| answer(Rc::clone(&client), request));
     let mut connection =
-        pin!(builder().serve_connection(TokioIo::new(wire), service).with_upgrades());
+        pin!(http1_builder().serve_connection(TokioIo::new(wire), service).with_upgrades());
     if let Some(cut_at) = until_turned(connection.as_mut(), &mut turns).await {
         connection.as_mut().graceful_shutdown();
         let _ = timeout_at(cut_at, connection).await;
     }
-    door.open.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// As over HTTP/1.1; `GOAWAY` is what tells the client to go. One that has no stream for the
+/// idle limit is told so too, and left when it stays.
+async fn over_http2(client: Client, stream: Stream, time: Times, mut turns: Turns) {
+    let (client, streams) = (Rc::new(client), Streams::new());
+    let opened = streams.clone();
+    let service = service_fn({
+        let client = Rc::clone(&client);
+        move |request| {
+            let (stream, answered) = (opened.open(), answer(Rc::clone(&client), request));
+            async move { answered.await.map(|answer| answer.map(|reply| reply.on(stream))) }
+        }
+    });
+    let builder = http2_builder(&streams, &time);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let cut_at = tokio::select! {
+        turned = until_turned(connection.as_mut(), &mut turns) => match turned {
+            Some(cut_at) => Some(cut_at),
+            None => return,
+        },
+        () = streams.quiet(time.idle) => None,
+    };
+    connection.as_mut().graceful_shutdown();
+    let cut = async {
+        match cut_at {
+            Some(cut_at) => sleep_until(cut_at).await,
+            None => closing(client.door.turns()).await,
+        }
+    };
+    tokio::select! {
+        ended = connection => if let Err(error) = ended {
+            tracing::debug!(%error, "connection ended");
+        },
+        () = cut => {}
+        () = streams.quiet(time.idle) => {}
+    }
 }
 
 /// Drives a connection to its end (`None`) or to a change of its door. The change is asked
@@ -67,13 +119,30 @@ async fn until_turned(mut connection: Pin<&mut impl Future>, turns: &mut Turns) 
 
 /// How hyper serves: half-closed clients are kept by [`Wire`], times are its too; the date
 /// is the upstream's business.
-fn builder() -> http1::Builder {
+fn http1_builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .max_buf_size(BUFFER_BYTES)
         .max_header_size(HEAD_BYTES)
         .max_headers(HEADERS)
         .header_read_timeout(None)
+        .auto_date_header(false);
+    builder
+}
+
+/// How hyper serves HTTP/2. A client that vanished is found by pings, one that resets its
+/// streams as fast as it opens them is sent away.
+fn http2_builder(streams: &Streams, time: &Times) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(streams.clone());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(RESETS)
+        .max_local_error_reset_streams(RESETS)
+        .max_send_buf_size(STREAM_BUFFER_BYTES)
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(time.idle)
         .auto_date_header(false);
     builder
 }

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, SET_COOKIE};
-use http::uri::PathAndQuery;
-use http::{Method, Request, Response, StatusCode, Uri, Version};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, SET_COOKIE};
+use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use rollout::bucket::bucket;
 
@@ -22,6 +21,7 @@ use super::listen::{Door, Worker};
 use super::route::{Slot, Times};
 use super::split::{self, Seat};
 use super::sticky::Key;
+use super::target;
 use super::upgrade;
 use super::visit::Visit;
 use super::wire::Line;
@@ -51,24 +51,17 @@ pub(crate) async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Reply>, Infallible> {
     let started = Instant::now();
-    let mut response = match refusal(&request) {
-        Some(status) => client.close_with(status),
-        None => serve(&client, request, started).await,
+    let (mut head, body) = request.into_parts();
+    let mut response = if let Some(status) = target::refusal(&head) {
+        client.close_with(status)
+    } else {
+        target::to_origin_form(&mut head);
+        serve(&client, Request::from_parts(head, body), started).await
     };
     if client.line.is_opaque() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)
-}
-
-/// What cannot be forwarded, whoever serves.
-fn refusal(request: &Request<Incoming>) -> Option<StatusCode> {
-    let target = request.uri();
-    if request.method() == Method::CONNECT {
-        return Some(StatusCode::NOT_IMPLEMENTED);
-    }
-    let whole_server = target.path() == "*" && request.method() == Method::OPTIONS;
-    (!target.path().starts_with('/') && !whole_server).then_some(StatusCode::BAD_REQUEST)
 }
 
 async fn serve(
@@ -111,11 +104,12 @@ async fn forward(
         client.line.is_opaque().then(|| fields::upgrade_asked(request.headers())).flatten();
     let upgrade = protocol.map(|protocol| (protocol, hyper::upgrade::on(&mut request)));
     let (mut head, body) = request.into_parts();
-    to_origin_form(&mut head);
     let asked = upgrade.as_ref().map(|(protocol, _)| protocol.clone());
-    fields::for_upstream(&mut head.headers, &client.origin, asked);
+    fields::for_upstream(&mut head.headers, head.version, &client.origin, asked);
+    // The connection of an HTTP/1.1 client sees to its idle limit; a stream has nobody else.
+    let watched = (head.version == Version::HTTP_2).then_some(time.idle);
     (head.version, head.extensions) = (Version::HTTP_11, http::Extensions::new());
-    let (body, upload) = Upload::new(body);
+    let (body, upload) = Upload::new(body, watched);
     visit.uploads(upload.clone());
     let request = Request::from_parts(head, body);
     let forwarder = OverHyper(&client.worker);
@@ -123,18 +117,6 @@ async fn forward(
     let answer =
         answer.map_err(|failure| if upstream.is_cut() { Failure::Cut } else { failure })?;
     Ok(Forwarded { answer, upgrade })
-}
-
-/// The target as an origin server takes it: the authority of an absolute target becomes the
-/// `Host` (RFC 9112, 3.2.2).
-fn to_origin_form(head: &mut http::request::Parts) {
-    if let Some(host) =
-        head.uri.authority().and_then(|authority| HeaderValue::try_from(authority.as_str()).ok())
-    {
-        head.headers.insert(HOST, host);
-        let path = head.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
-        head.uri = Uri::from(path);
-    }
 }
 
 impl Forwarded {
@@ -187,6 +169,7 @@ impl Client {
             release: Arc::clone(&seat.track.release),
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
+            version: fields::version(request.version()),
             status: 0,
             first_byte_us: 0,
             us: 0,

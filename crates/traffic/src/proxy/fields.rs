@@ -2,11 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::HeaderMap;
 use http::header::{
     CONNECTION, EXPECT, FORWARDED, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
+use http::{HeaderMap, Version};
 
 /// Fields that mean the connection, not the message (RFC 9110, 7.6.1, and older proxies).
 const HOP_BY_HOP: [HeaderName; 8] = [
@@ -22,8 +22,6 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-/// How this proxy names itself in `Via`.
-const SELF: HeaderValue = HeaderValue::from_static("1.1 sluice");
 
 /// What is said of a client in every request on its connection.
 #[derive(Clone, Debug)]
@@ -72,7 +70,12 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
 /// Makes a request's head fit for the upstream. What a client claims about who forwarded it
 /// is dropped: nobody in front of this proxy is trusted. `Via` is extended, which is how
 /// loops are found. `Expect` is answered here.
-pub(crate) fn for_upstream(headers: &mut HeaderMap, origin: &Origin, upgrade: Option<HeaderValue>) {
+pub(crate) fn for_upstream(
+    headers: &mut HeaderMap,
+    version: Version,
+    origin: &Origin,
+    upgrade: Option<HeaderValue>,
+) {
     let trailers = names_trailers(headers);
     remove_hop_by_hop(headers);
     headers.remove(EXPECT);
@@ -83,13 +86,31 @@ pub(crate) fn for_upstream(headers: &mut HeaderMap, origin: &Origin, upgrade: Op
         Some(host) => headers.insert(FORWARDED_HOST, host),
         None => headers.remove(FORWARDED_HOST),
     };
-    headers.append(VIA, SELF);
+    headers.append(VIA, via(version));
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
     if let Some(protocol) = upgrade {
         change_to(headers, protocol);
     }
+}
+
+/// A version of HTTP as `Via` and the access log write it.
+pub(crate) const fn version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_2 => "2",
+        _ => "1.1",
+    }
+}
+
+/// How this proxy names itself in `Via`, with the version it was asked in.
+const fn via(version: Version) -> HeaderValue {
+    HeaderValue::from_static(match version {
+        Version::HTTP_10 => "1.0 sluice",
+        Version::HTTP_2 => "2 sluice",
+        _ => "1.1 sluice",
+    })
 }
 
 /// Says that the connection changes to `protocol`.
@@ -163,7 +184,7 @@ mod tests {
             ("expect", "100-continue"),
             ("te", "trailers, gzip"),
         ]);
-        for_upstream(&mut headers, &Origin::new("[::1]:9".parse().unwrap()), None);
+        for_upstream(&mut headers, Version::HTTP_2, &Origin::new("[::1]:9".parse().unwrap()), None);
         let expected = map(&[
             ("host", "shop"),
             ("x-forwarded-for", "::1"),
@@ -171,7 +192,7 @@ mod tests {
             ("x-forwarded-host", "shop"),
             ("forwarded", "for=\"[::1]\";proto=http"),
             ("via", "1.0 before"),
-            ("via", "1.1 sluice"),
+            ("via", "2 sluice"),
             ("te", "trailers"),
         ]);
         assert_eq!(headers, expected);

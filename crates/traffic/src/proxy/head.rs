@@ -283,13 +283,14 @@ fn is_plain(bytes: &[u8]) -> bool {
     bytes.iter().all(|&byte| (byte >= b' ' && byte != 0x7f) || byte == b'\t')
 }
 
-fn is_host(value: &[u8]) -> bool {
+/// Whether these bytes may name a host, with or without a port.
+pub(crate) fn is_host(value: &[u8]) -> bool {
     let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(byte);
     !value.is_empty() && value.iter().all(allowed)
 }
 
 /// A plain decimal number of at most 18 digits.
-fn length(value: &[u8]) -> Option<u64> {
+pub(crate) fn length(value: &[u8]) -> Option<u64> {
     let plain = (1..=18).contains(&value.len()) && value.iter().all(u8::is_ascii_digit);
     plain.then(|| std::str::from_utf8(value).ok()?.parse().ok()).flatten()
 }

@@ -1,6 +1,7 @@
 //! What a proxy is told once, when it starts. Everything else comes with snapshots.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// How a proxy runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +27,15 @@ pub(crate) const HEAD_BYTES: usize = 64 * 1024;
 pub(crate) const HEADERS: usize = 100;
 /// Largest read buffer of a connection: what a slow other side may make us hold.
 pub(crate) const BUFFER_BYTES: usize = 256 * 1024;
+/// Most streams a client may have open on one HTTP/2 connection.
+pub(crate) const STREAMS: u32 = 128;
+/// Streams that a client may reset before they are taken, or that are reset because of what it
+/// did, before its connection is ended (CVE-2023-44487).
+pub(crate) const RESETS: usize = 64;
+/// Most of an answer that one stream holds for its client.
+pub(crate) const STREAM_BUFFER_BYTES: usize = 128 * 1024;
+/// How long an HTTP/2 connection may be silent before it is asked whether it lives.
+pub(crate) const PING_EVERY: Duration = Duration::from_secs(30);
 /// Most idle connections kept to one upstream by one thread.
 pub(crate) const IDLE_CONNECTIONS: usize = 256;
 /// Requests whose access-log lines may wait for the writer; more are dropped and counted.

@@ -67,6 +67,11 @@ impl Visit {
         self.upload = upload;
     }
 
+    /// The upload, where there is one.
+    pub(crate) fn upload(&self) -> Option<&Progress> {
+        self.upload.as_deref()
+    }
+
     /// The track that serves it.
     pub(crate) const fn track(&self) -> &Arc<Track> {
         &self.track
@@ -104,9 +109,10 @@ impl Visit {
         self.fate.get_or_insert(Fate { failed: false, over: 0 });
     }
 
-    /// The answer broke after its first byte.
+    /// The answer broke after its first byte. Where the upload had broken, that is why.
     pub(crate) fn broke(&mut self) {
-        let Some(before) = self.fate.filter(|fate| !fate.failed) else {
+        let of_the_client = self.upload().is_some_and(Progress::is_broken);
+        let Some(before) = self.fate.filter(|fate| !fate.failed && !of_the_client) else {
             return;
         };
         self.shard().inspect(|shard| shard.fail(Cause::BrokenBody));

@@ -18,10 +18,10 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::head::HeadReader;
+use super::stream::Stream;
 
 /// What no HTTP parser accepts anywhere in a head.
 const POISON: &[u8] = b"\0";
@@ -65,7 +65,7 @@ enum Input {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    stream: TcpStream,
+    stream: Stream,
     reader: HeadReader,
     line: Arc<Line>,
     head_within: Duration,
@@ -83,7 +83,7 @@ pub(crate) struct Wire {
 
 impl Wire {
     /// `stream`, with the limits in force when it was accepted.
-    pub(crate) fn new(stream: TcpStream, line: Arc<Line>, head: Duration, idle: Duration) -> Self {
+    pub(crate) fn new(stream: Stream, line: Arc<Line>, head: Duration, idle: Duration) -> Self {
         Self {
             stream,
             reader: HeadReader::new(),
@@ -314,7 +314,7 @@ mod unit {
     use std::future::poll_fn;
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
     use tokio::time::timeout;
 
     use super::*;
@@ -326,7 +326,8 @@ mod unit {
         client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
         let line = Arc::new(Line::default());
         let (head, idle) = (Duration::from_hours(1), Duration::from_millis(50));
-        let mut wire = Wire::new(listener.accept().await.unwrap().0, Arc::clone(&line), head, idle);
+        let stream = Stream::new(listener.accept().await.unwrap().0);
+        let mut wire = Wire::new(stream, Arc::clone(&line), head, idle);
         assert!(wire.read(&mut [0; 64]).await.unwrap() > 0);
         let waiting = poll_fn(|cx| {
             Poll::Ready(Pin::new(&mut wire).poll_read(cx, &mut ReadBuf::new(&mut [0; 64])))
@@ -335,9 +336,12 @@ mod unit {
         line.answered();
         wire.flush().await.unwrap();
         let mut woken = false;
-        let end = poll_fn(|cx| match std::mem::replace(&mut woken, true) {
-            true => Pin::new(&mut wire).poll_read(cx, &mut ReadBuf::new(&mut [0; 64])),
-            false => Poll::Pending,
+        let end = poll_fn(|cx| {
+            if std::mem::replace(&mut woken, true) {
+                Pin::new(&mut wire).poll_read(cx, &mut ReadBuf::new(&mut [0; 64]))
+            } else {
+                Poll::Pending
+            }
         });
         let end = timeout(Duration::from_secs(30), end).await.expect("the timer wakes the task");
         assert_eq!(end.unwrap_err().kind(), io::ErrorKind::TimedOut);

@@ -40,7 +40,7 @@ async fn ambiguous_heads_are_refused_with_400_and_never_reach_a_release() {
         ("a target without a slash", "GET x HTTP/1.1\r\nHost: a\r\n\r\n"),
         ("a star for GET", "GET * HTTP/1.1\r\nHost: a\r\n\r\n"),
         ("HTTP/0.9", "GET /\r\n\r\n"),
-        ("HTTP/2 in clear text", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+        ("the preface of HTTP/2, broken off", "PRI * HTTP/2.0\r\n\r\nXY\r\n\r\n"),
     ] {
         for half_close in [false, true] {
             let answer = raw(address, head.as_bytes(), half_close).await;
@@ -96,8 +96,9 @@ async fn connect_and_star_targets_are_answered() {
     for (request, expected) in [
         ("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", "HTTP/1.1 501 "),
         ("OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "HTTP/1.1 200 "),
-        ("GET http://b/path HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "HTTP/1.1 200 "),
-        ("GET http://b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "HTTP/1.1 200 "),
+        ("GET http://a/path HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "HTTP/1.1 200 "),
+        ("GET http://a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "HTTP/1.1 200 "),
+        ("GET http://b/path HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 400 "),
         ("GET / HTTP/1.0\r\n\r\n", "HTTP/1.0 200 "),
     ] {
         let answer = raw(address, request.as_bytes(), false).await;

@@ -34,6 +34,7 @@ async fn each_request_is_one_line_without_query_or_key() {
         ("release", Value::from("v1")),
         ("method", Value::from("POST")),
         ("path", Value::from("/buy")),
+        ("version", Value::from("1.1")),
         ("status", Value::from(200)),
         ("bytes_in", Value::from(4)),
         ("bytes_out", Value::from(2)),

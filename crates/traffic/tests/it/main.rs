@@ -6,6 +6,7 @@ mod bodies;
 mod faults;
 mod guarding;
 mod heads;
+mod http2;
 mod letting_go;
 mod logging;
 mod snapshots;

@@ -1,0 +1,115 @@
+//! The streams of one HTTP/2 connection: what hyper does not watch.
+//!
+//! hyper limits how many there are and how many are reset; it lets a connection without any
+//! stay for ever, and a client that stops taking an answer hold it for ever. Here the first
+//! ends after `idle`, and of the second the stream that nobody takes from.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep};
+
+/// Bounds of the time between two looks.
+const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(5));
+
+/// See the module. Clones are the same connection's.
+#[derive(Clone, Debug)]
+pub(crate) struct Streams(Rc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    open: RefCell<Vec<Rc<Open>>>,
+    /// Since when there has been none.
+    quiet_since: Cell<Instant>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    /// When a piece of the answer was handed over; `None` once the next is asked for, which
+    /// is when the client has room for it.
+    handed: Cell<Option<Instant>>,
+    task: RefCell<Option<AbortHandle>>,
+}
+
+/// One stream, from its head to the end of its answer.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    open: Rc<Open>,
+    streams: Streams,
+}
+
+impl Streams {
+    /// None yet.
+    pub(crate) fn new() -> Self {
+        let quiet_since = Cell::new(Instant::now());
+        Self(Rc::new(Inner { open: RefCell::default(), quiet_since }))
+    }
+
+    /// One more.
+    pub(crate) fn open(&self) -> Stream {
+        let open = Rc::new(Open::default());
+        self.0.open.borrow_mut().push(Rc::clone(&open));
+        Stream { open, streams: self.clone() }
+    }
+
+    /// Returns when there has been no stream for `idle`; meanwhile ends the streams whose
+    /// client takes nothing for as long.
+    pub(crate) async fn quiet(&self, idle: Duration) {
+        let look = idle.checked_div(4).unwrap_or(idle).clamp(LOOK.0, LOOK.1);
+        loop {
+            sleep(look).await;
+            if self.is_empty() && self.0.quiet_since.get().elapsed() >= idle {
+                return;
+            }
+            for task in self.stalled(idle) {
+                task.abort();
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.open.borrow().is_empty()
+    }
+
+    /// The tasks of streams whose client has taken nothing for `idle`.
+    fn stalled(&self, idle: Duration) -> Vec<AbortHandle> {
+        let open = self.0.open.borrow();
+        let stalled = open
+            .iter()
+            .filter(|open| open.handed.get().is_some_and(|handed| handed.elapsed() >= idle));
+        stalled.filter_map(|open| open.task.borrow().clone()).collect()
+    }
+}
+
+/// hyper calls the service, which opens the stream, and at once has its task run here.
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Streams {
+    fn execute(&self, future: F) {
+        let task = tokio::task::spawn_local(future);
+        if let Some(last) = self.0.open.borrow().last() {
+            last.task.borrow_mut().get_or_insert_with(|| task.abort_handle());
+        }
+    }
+}
+
+impl Stream {
+    /// A piece of the answer was handed over.
+    pub(crate) fn handed(&self) {
+        self.open.handed.set(Some(Instant::now()));
+    }
+
+    /// The next piece is asked for.
+    pub(crate) fn asked(&self) {
+        self.open.handed.set(None);
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let inner = &self.streams.0;
+        let mut open = inner.open.borrow_mut();
+        open.retain(|open| !Rc::ptr_eq(open, &self.open));
+        inner.quiet_since.set(Instant::now());
+    }
+}
