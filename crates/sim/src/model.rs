@@ -43,9 +43,11 @@ pub struct Model {
     pub has_stable: bool,
     /// A weight somebody said not to pass in this stage.
     pub limit: Option<Weight>,
-    /// Requests to the canary in this stage or bake.
+    /// The least the canary was allowed at any moment of the window under way.
+    pub least: Weight,
+    /// Requests to the canary in this stage or bake, while nobody held it low.
     pub requests: u64,
-    /// Time with traffic in this stage or bake.
+    /// Time with traffic in this stage or bake, while nobody held it low.
     pub observed: Millis,
     /// Until when traffic has been counted.
     pub counted_to: Timestamp,
@@ -64,6 +66,7 @@ impl Model {
             asked: false,
             has_stable: false,
             limit: None,
+            least: Weight::FULL,
             requests: 0,
             observed: Millis::ZERO,
             counted_to: Timestamp(i64::MIN),
@@ -73,13 +76,18 @@ impl Model {
 
     /// The most traffic the canary may have.
     pub fn cap(&self) -> Weight {
+        let weight = self.weight();
+        self.limit.map_or(weight, |limit| limit.min(weight))
+    }
+
+    /// What the place it is in is about.
+    fn weight(&self) -> Weight {
         let stage = match self.place {
             Place::Stage(index) => self.plan.stages.get(index),
             Place::Bake => self.plan.stages.last(),
             Place::Waiting | Place::Deploying | Place::Back | Place::Over => None,
         };
-        let weight = stage.map_or(Weight::ZERO, |stage| stage.weight);
-        self.limit.map_or(weight, |limit| limit.min(weight))
+        stage.map_or(Weight::ZERO, |stage| stage.weight)
     }
 
     /// How long the place it is in must last at least.
@@ -133,13 +141,17 @@ impl Model {
             Event::Began { stable } => self.has_stable = stable.is_some(),
             Event::StageStarted { .. } => {
                 self.limit = None;
+                self.least = Weight::FULL;
                 self.counted_to = at;
                 self.begin();
             }
             Event::BakeStarted { .. } => self.begin(),
             Event::BlockObserved { block } => self.count(block),
             Event::PersonAsked { .. } => self.asked = true,
-            Event::Limited { weight, .. } => self.limit = Some(*weight),
+            Event::Limited { weight, .. } => {
+                self.limit = Some(*weight);
+                self.least = self.least.min(self.cap());
+            }
             Event::Paused { .. } => self.paused = true,
             Event::Resumed { .. } => self.paused = false,
             _ => {}
@@ -158,12 +170,13 @@ impl Model {
         self.counted_to = block.to;
         if let Reading::Counts(counts) = &block.canary {
             self.counted += counts.requests;
-            self.requests += counts.requests;
-            if counts.requests > 0 {
+            if counts.requests > 0 && self.least >= self.weight() {
+                self.requests += counts.requests;
                 let length = block.to.since(block.from).min(self.plan.block().times(2));
                 self.observed = self.observed.plus(length);
             }
         }
+        self.least = self.cap();
     }
 }
 

@@ -93,6 +93,7 @@ impl Rollout {
             requests: 0,
             gates,
             limit: None,
+            held_low: false,
             held: None,
             asked: false,
             alerting: BTreeSet::new(),
@@ -129,10 +130,12 @@ impl Rollout {
         running.elapsed = running.elapsed.plus(length);
         if let Reading::Counts(counts) = &block.canary
             && counts.requests > 0
+            && !running.held_low
         {
             running.requests = running.requests.saturating_add(counts.requests);
             running.observed = running.observed.plus(length);
         }
+        running.held_low = is_held_low(plan, running);
         observe_gates(running, plan, block, length);
         if let Some(record) = records.last_mut() {
             record.add(&block.canary, &block.stable, length);
@@ -170,7 +173,8 @@ impl Rollout {
 
     /// Facts that change what is remembered of the stage, not where the rollout is.
     fn remark(&mut self, event: &Event) {
-        let (State::Running(running) | State::Paused { running, .. }) = &mut self.state else {
+        let Self { state, plan, .. } = self;
+        let (State::Running(running) | State::Paused { running, .. }) = state else {
             return;
         };
         match event {
@@ -182,7 +186,11 @@ impl Rollout {
             Event::AlertEnded { gate } => {
                 running.alerting.remove(gate);
             }
-            Event::Limited { weight, .. } => running.limit = Some(*weight),
+            Event::Limited { weight, .. } => {
+                running.limit = Some(*weight);
+                // Letting go does not clean the window under way: a part of it was held low.
+                running.held_low |= is_held_low(plan, running);
+            }
             _ => {}
         }
     }
@@ -196,6 +204,12 @@ impl Rollout {
             record.verdicts = found;
         }
     }
+}
+
+/// Whether fewer users meet the canary than the stage is about.
+fn is_held_low(plan: &Plan, running: &Running) -> bool {
+    let stage = plan.stages.get(running.stage);
+    stage.is_some_and(|stage| running.limit.is_some_and(|limit| limit < stage.weight))
 }
 
 /// The time a block counts for: its own length, but never more than two blocks. A controller

@@ -134,14 +134,18 @@ pub struct Running {
     pub counted_to: Timestamp,
     /// Time counted in this phase, with or without traffic.
     pub elapsed: Millis,
-    /// Time counted in this phase in which the canary had traffic: what the soak is met by.
+    /// Time counted in this phase in which the canary had the stage's traffic: what the soak is
+    /// met by.
     pub observed: Millis,
-    /// Requests the canary had in this phase.
+    /// Requests the canary had in this phase, in windows that were not held low.
     pub requests: u64,
     /// What is remembered of each gate of the stage, in the plan's order.
     pub gates: Vec<GateState>,
     /// A weight somebody said not to pass.
     pub limit: Option<Weight>,
+    /// The window under way was held under the stage's weight for a part of it: it says nothing
+    /// of the exposure the stage is about, so neither soak nor requests are met by it.
+    pub held_low: bool,
     /// Why the stage was last written down as holding.
     pub held: Option<String>,
     /// A person has been asked.

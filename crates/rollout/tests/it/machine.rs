@@ -351,7 +351,11 @@ fn exposure_can_be_held_below_the_stages_and_keeps_it_from_ending() {
     }
     assert!(why(&life.rollout).contains("the exposure is held at 5% instead of 10%"));
     assert_eq!(life.asks(limit(10)), Ok(vec!["limited"]));
-    assert_eq!(life.window(0), ["block_observed", "stage_started"]);
+    assert_eq!(life.window(0), ["block_observed"], "begun while it was held");
+    let held = life.rollout.running().map(|running| (running.observed, running.requests));
+    assert_eq!(held, Some((Millis::ZERO, 0)), "5% says nothing of 10%");
+    let mut clean = (1..100).filter(|_| life.window(0) == ["block_observed", "stage_started"]);
+    assert_eq!(clean.next(), Some(20), "the whole soak at the stage's own weight");
     assert_eq!(life.asks(limit(0)), Ok(vec!["rollback_started"]), "zero is going back");
 }
 
