@@ -8,7 +8,7 @@ use store::outbox::DeliveryState;
 
 use crate::driver::{Controller, Live};
 use crate::env::Env;
-use crate::invariants::{self as is, Violation, ensure};
+use crate::invariants::{self as is, Cap, Violation, ensure};
 use crate::model::{Model, Place};
 use crate::proxy::Push;
 
@@ -21,8 +21,8 @@ pub struct Checker {
     models: BTreeMap<RolloutId, Model>,
     /// Every state there ever was, as the log makes it.
     bytes: BTreeMap<(RolloutId, u64), Vec<u8>>,
-    /// The most traffic each of these states allows, in thousandths of a percent.
-    caps: BTreeMap<(RolloutId, u64), u32>,
+    /// The most traffic each of these states allows.
+    caps: BTreeMap<(RolloutId, u64), Cap>,
     owed: BTreeSet<String>,
     ended: BTreeSet<String>,
     received: BTreeMap<String, String>,
@@ -131,7 +131,7 @@ impl Checker {
         let place = (id.clone(), record.seq);
         self.owed.extend(deliveries(rollout, record.seq, event).into_iter().map(|it| it.key));
         self.bytes.insert(place.clone(), serde_json::to_vec(rollout).unwrap_or_default());
-        self.caps.insert(place, model.cap().steps());
+        self.caps.insert(place, Cap::of(model));
         Ok(())
     }
 
@@ -156,7 +156,8 @@ impl Checker {
 
     fn proxy(&mut self, env: &Env) -> Result<(), Violation> {
         let Some(held) = env.world.proxy.held() else { return Ok(()) };
-        is::i5_proxy(held, self.held.as_ref(), &self.caps)?;
+        is::i1_proxy(held, &self.caps)?;
+        is::i5_proxy(held, self.held.as_ref())?;
         self.held = Some(held.clone());
         Ok(())
     }
@@ -164,7 +165,7 @@ impl Checker {
     fn sent(&self, controller: &Controller) -> Result<(), Violation> {
         let Some(sent) = controller.sent() else { return Ok(()) };
         let model = sent.seen.as_ref().and_then(|(id, _)| self.models.get(id));
-        model.map_or(Ok(()), |model| is::i5_sent(sent, model))
+        model.map_or(Ok(()), |model| is::i1_sent(sent, model))
     }
 
     fn wakes(&self, env: &Env, controller: &Controller) -> Result<(), Violation> {

@@ -52,6 +52,7 @@ impl History {
         world.proxy.takes_old = sabotage == Some(Sabotage::OldSnapshotTaken);
         let faults = Faults::new(rng.fork(), scenario.intensity);
         let database = MemoryLog::new();
+        database.set_fenced(sabotage != Some(Sabotage::Unfenced));
         Self {
             env: Env::new(world, faults, sabotage),
             reader: database.reader(),
@@ -176,10 +177,10 @@ impl History {
         let before = self.reader.tail().map(|tail| tail.position);
         let woken = frozen.step(&mut self.env);
         let after = self.reader.tail().map(|tail| tail.position);
+        self.checker.check(&self.env, &*self.reader, &frozen.take_live(), None)?;
         ensure(woken.is_err() && before == after, "I9", || {
             "an overtaken controller went on".to_owned()
         })?;
-        self.checker.check(&self.env, &*self.reader, &frozen.take_live(), None)?;
         self.check()
     }
 

@@ -133,21 +133,45 @@ pub fn i5_back(model: &Model, rollout: &Rollout) -> Result<(), Violation> {
     })
 }
 
-/// I5 at the proxy: what it is told is no more than the state it was made from allows, and
-/// what it holds never gets older.
+/// The most the canary may have in a state, and the invariant that says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cap {
+    /// The weight.
+    pub weight: Weight,
+    /// `I5` on the way back, else `I1`.
+    pub code: &'static str,
+}
+
+impl Cap {
+    /// The cap of the place `model` is in.
+    pub fn of(model: &Model) -> Self {
+        let back = matches!(model.place, Place::Back | Place::Over);
+        Self { weight: model.cap(), code: if back { "I5" } else { "I1" } }
+    }
+}
+
+/// I1 and I5 at the proxy: what it holds is no more than the state it was made from allows.
 ///
 /// # Errors
 /// The violation.
-pub fn i5_proxy(
-    held: &Push,
-    before: Option<&Push>,
-    caps: &BTreeMap<(RolloutId, u64), u32>,
-) -> Result<(), Violation> {
-    let weight = held.canary.as_ref().map_or(0, |canary| canary.weight.steps());
-    let cap = held.seen.as_ref().and_then(|seen| caps.get(seen)).copied().unwrap_or(0);
-    ensure(weight <= cap, "I5", || {
-        format!("the proxy holds {weight} steps for {:?}, which allowed {cap}", held.seen)
-    })?;
+pub fn i1_proxy(held: &Push, caps: &BTreeMap<(RolloutId, u64), Cap>) -> Result<(), Violation> {
+    let nothing = Cap { weight: Weight::ZERO, code: "I1" };
+    let cap = held.seen.as_ref().and_then(|seen| caps.get(seen)).unwrap_or(&nothing);
+    let weight = told(held);
+    ensure(weight <= cap.weight, cap.code, || {
+        format!("the proxy holds {weight} for {:?}, which allowed {}", held.seen, cap.weight)
+    })
+}
+
+fn told(push: &Push) -> Weight {
+    push.canary.as_ref().map_or(Weight::ZERO, |canary| canary.weight)
+}
+
+/// I5 at the proxy: what it holds never gets older.
+///
+/// # Errors
+/// The violation.
+pub fn i5_proxy(held: &Push, before: Option<&Push>) -> Result<(), Violation> {
     let newer = before.is_none_or(|before| held.generation >= before.generation);
     ensure(newer, "I5", || {
         format!(
@@ -158,15 +182,15 @@ pub fn i5_proxy(
     })
 }
 
-/// I5 at the controller: once it has finished a step, what it told the proxy last is no more
-/// than the log allows now.
+/// I1 and I5 at the controller: once it has finished a step, what it told the proxy last is no
+/// more than the log allows now.
 ///
 /// # Errors
 /// The violation.
-pub fn i5_sent(sent: &Push, model: &Model) -> Result<(), Violation> {
-    let weight = sent.canary.as_ref().map_or(Weight::ZERO, |canary| canary.weight);
-    ensure(weight <= model.cap(), "I5", || {
-        format!("the proxy was told {weight}, {:?} allows {}", model.place, model.cap())
+pub fn i1_sent(sent: &Push, model: &Model) -> Result<(), Violation> {
+    let (weight, cap) = (told(sent), Cap::of(model));
+    ensure(weight <= cap.weight, cap.code, || {
+        format!("the proxy was told {weight}, {:?} allows {}", model.place, cap.weight)
     })
 }
 

@@ -105,11 +105,15 @@ pub enum Sabotage {
     OldSnapshotTaken,
     /// Messages are sent before what owes them is written.
     SentBeforeStored,
+    /// The proxy is told the next stage's weight while this one still runs.
+    WeightAhead,
+    /// The log does not ask who writes.
+    Unfenced,
 }
 
 impl Sabotage {
     /// Every planted bug, with the invariants that may tell it.
-    pub const ALL: [(Self, &'static [&'static str]); 10] = [
+    pub const ALL: [(Self, &'static [&'static str]); 12] = [
         (Self::ApplyWithoutAppend, &["I7"]),
         (Self::ReusedKey, &["I10"]),
         (Self::WeightStays, &["I5"]),
@@ -120,6 +124,8 @@ impl Sabotage {
         (Self::ForgottenWake, &["I18"]),
         (Self::OldSnapshotTaken, &["I5"]),
         (Self::SentBeforeStored, &["I10"]),
+        (Self::WeightAhead, &["I1"]),
+        (Self::Unfenced, &["I9"]),
     ];
 }
 

@@ -96,6 +96,12 @@ impl MemoryLog {
         self.database.lock().out = out;
     }
 
+    /// Lets the database ask who writes, as it does from the start, or not: for a simulation that
+    /// must notice two writers.
+    pub fn set_fenced(&self, fenced: bool) {
+        self.database.lock().fenced = fenced;
+    }
+
     /// Loses the last `events` events, as a damaged disk would; the anchor stays.
     pub fn lose_tail(&self, events: usize) {
         self.database.lock().lose_tail(events);
@@ -137,7 +143,7 @@ impl Log for MemoryLog {
 
     fn renew(&mut self, lease: &Lease, ttl: Millis, now: Timestamp) -> Result<Lease, LeaseError> {
         self.write(|database| {
-            lease.check(database.epoch)?;
+            database.check(lease)?;
             let held = Held {
                 holder: lease.holder().to_owned(),
                 epoch: lease.epoch(),
@@ -150,7 +156,7 @@ impl Log for MemoryLog {
 
     fn release(&mut self, lease: &Lease) -> Result<(), LeaseError> {
         self.write(|database| {
-            lease.check(database.epoch)?;
+            database.check(lease)?;
             database.epoch = database.epoch.saturating_add(1);
             database.held = None;
             Ok(())
@@ -173,7 +179,7 @@ impl Log for MemoryLog {
         now: Timestamp,
     ) -> Result<(), SettleError> {
         self.write(|database| {
-            lease.check(database.epoch)?;
+            database.check(lease)?;
             database.settle(key, outcome, now)
         })
     }
@@ -204,7 +210,7 @@ impl Log for MemoryLog {
 
     fn accept(&mut self, lease: &Lease) -> Result<Tail, LeaseError> {
         self.write(|database| {
-            lease.check(database.epoch)?;
+            database.check(lease)?;
             database.anchor = database.tail();
             Ok(database.anchor)
         })

@@ -64,7 +64,7 @@ impl Controller {
         let wanted = desired(rollout);
         let canary = wanted.canary.filter(|_| wanted.stable.is_some()).map(|release| CanaryRoute {
             track: TrackRoute { release: release.id.clone(), upstreams: Vec::new() },
-            weight: wanted.weight,
+            weight: weight_by_mistake(env, rollout).unwrap_or(wanted.weight),
             salt: rollout.id.to_string(),
             guard_key: wanted.guard_key.clone(),
             trips: wanted.trips.clone(),
@@ -136,4 +136,10 @@ impl Controller {
         }
         Ok(())
     }
+}
+
+/// The planted bug of getting the next stage ready too early.
+fn weight_by_mistake(env: &Env, rollout: &Rollout) -> Option<Weight> {
+    let next = rollout.running().filter(|_| env.sabotaged(Sabotage::WeightAhead))?.stage + 1;
+    rollout.plan.stages.get(next).map(|stage| stage.weight)
 }
