@@ -7,8 +7,10 @@ use super::state::{Release, RolloutId};
 use crate::evidence::Block;
 use crate::units::Weight;
 
-/// Everything that can make a rollout move.
-#[derive(Clone, Debug, PartialEq)]
+/// Everything that can make a rollout move. Can be written down: what demands to go back outlives
+/// a controller whose log cannot be written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Input {
     /// Somebody asks for something.
     Command(Command, Actor),
@@ -83,7 +85,8 @@ pub struct Actor {
 }
 
 /// How something asked for earlier came out.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The canary runs and its health check answers.
     Deployed,

@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use rollout::machine::{Board, Input, Rollout, RolloutId};
+use rollout::machine::{Board, Rollout, RolloutId};
 use rollout::route::Snapshot;
 use store::Store;
 use store::lease::Lease;
 use tokio::sync::{broadcast, watch};
 use traffic::ProxySettings;
 
+use super::back::GoingBack;
 use super::clock::{Clock, Mark};
 use super::gather::Window;
 use super::leaving::Leaving;
+use super::marker::Markers;
 use super::proxies::Proxies;
 use super::rates::Rates;
 use crate::deployers::process::ProcessDeployer;
@@ -39,8 +41,10 @@ pub(super) struct Core {
     pub(super) board: Board,
     pub(super) proxies: Proxies,
     pub(super) deployer: ProcessDeployer,
-    /// Rollouts that must go back, and what demands it, while that cannot be written down.
-    pub(super) going_back: BTreeMap<RolloutId, Input>,
+    /// Rollouts that must go back, while that cannot be written down.
+    pub(super) going_back: BTreeMap<RolloutId, GoingBack>,
+    /// The same for whoever comes after this process.
+    pub(super) markers: Markers,
     /// Another controller drives now; this one must stop.
     pub(super) overtaken: bool,
     /// When this engine started.

@@ -46,58 +46,6 @@ impl Core {
         }
     }
 
-    /// Shuts the gate, then writes the rollback down. While that cannot be written, what
-    /// demands it is remembered: the canary's weight is zero for every proxy meanwhile, and
-    /// nothing else happens to the rollout.
-    async fn go_back(
-        &mut self,
-        id: &RolloutId,
-        input: Input,
-        now: Timestamp,
-        events: Vec<Event>,
-    ) -> Result<usize, EngineError> {
-        if let Some(rollout) = self.rollouts.get(id) {
-            self.proxies.shut(&rollout.plan.service);
-        }
-        let count = events.len();
-        match self.record(id, now, events).await {
-            Ok(()) => {
-                self.going_back.remove(id);
-                Ok(count)
-            }
-            Err(error) => {
-                let why = match error {
-                    EngineError::Log(why) => why,
-                    error => error.to_string(),
-                };
-                self.going_back.entry(id.clone()).or_insert(input);
-                let error = EngineError::Log(format!(
-                    "{why}; the canary is shut out, and that it goes back is written down as soon as that works"
-                ));
-                self.notice("log", format!("{id}: {error}"));
-                Err(error)
-            }
-        }
-    }
-
-    /// Tries again to write down that rollouts go back.
-    pub(super) async fn retry_going_back(&mut self) {
-        for (id, input) in self.going_back.clone() {
-            if self.feed_logged(&id, input).await {
-                // Written now, or found to have been written.
-                self.going_back.remove(&id);
-            }
-        }
-    }
-
-    /// A rollout that must go back does nothing else first.
-    fn refuse_while_going_back(&self, id: &RolloutId, events: &[Event]) -> Result<(), EngineError> {
-        if events.is_empty() || !self.going_back.contains_key(id) {
-            return Ok(());
-        }
-        Err(EngineError::Log(format!("{id} goes back, which is not written down yet")))
-    }
-
     /// A log that lost its end may have lost a rollback: until an operator has looked, nothing
     /// goes on. Counting and going back are as free as ever.
     fn hold_if_frozen(&self, events: Vec<Event>) -> Result<Vec<Event>, Refusal> {
@@ -110,7 +58,7 @@ impl Core {
     }
 
     /// Appends `events`, which happened at `at`, then applies them.
-    async fn record(
+    pub(super) async fn record(
         &mut self,
         id: &RolloutId,
         at: Timestamp,

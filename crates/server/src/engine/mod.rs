@@ -19,6 +19,7 @@
 //! Deliberately absent: memory of what was pushed. Desired state is computed from the log
 //! alone at every step and applied again until the world agrees.
 
+mod back;
 mod clock;
 mod core;
 mod create;
@@ -27,6 +28,7 @@ mod gather;
 mod handle;
 mod history;
 mod leaving;
+mod marker;
 mod outbox;
 mod proxies;
 mod rates;

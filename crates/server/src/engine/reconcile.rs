@@ -31,7 +31,7 @@ impl Core {
 
     /// Pushes a new snapshot when it would differ from the last one, and after a while when
     /// that could not be served as it was.
-    fn push(&mut self) {
+    pub(super) fn push(&mut self) {
         let services = self.routes();
         let pushed = self.snapshot.generation != Generation::default();
         let again = self.unserved.is_some_and(|since| since.elapsed() >= SERVE_AGAIN);

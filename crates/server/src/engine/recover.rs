@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry::{Occupied, Vacant};
+use std::path::Path;
 
 use rollout::machine::{Board, Event, Rollout, RolloutId, explain};
 use store::Store;
 use store::anchor::Anchoring;
 use store::log::Record;
 
+use super::back::GoingBack;
 use super::handle::EngineError;
+use super::marker::Markers;
 
 /// Every rollout of the log, and the board they make.
 pub(super) struct Recovered {
@@ -85,6 +88,29 @@ pub(super) const fn moves(event: &Event) -> bool {
         event,
         Event::BlockObserved { .. } | Event::DeliverySettled(_) | Event::Refused { .. }
     )
+}
+
+/// What the controller before this one could not write down any more: rollouts that must go
+/// back. Those that have, or that the log does not know, are forgotten.
+pub(super) fn going_back(
+    state: &Path,
+    recovered: &Recovered,
+) -> Result<(Markers, BTreeMap<RolloutId, GoingBack>), EngineError> {
+    let failed = |error: std::io::Error| {
+        let folder = state.display();
+        EngineError::Invalid(format!("what must go back cannot be read in {folder}: {error}"))
+    };
+    let markers = Markers::open(state).map_err(failed)?;
+    let mut wanted = BTreeMap::new();
+    for (id, input) in markers.read().map_err(failed)? {
+        if recovered.rollouts.get(&id).is_some_and(|rollout| !rollout.is_over()) {
+            tracing::warn!(rollout = %id, "goes back, which was not written down before");
+            wanted.insert(id, GoingBack { input, marked: true });
+        } else if let Err(error) = markers.remove(&id) {
+            tracing::warn!(rollout = %id, %error, "its mark cannot be removed");
+        }
+    }
+    Ok((markers, wanted))
 }
 
 /// Why nothing may advance, when the log does not reach as far as its anchor says it did. An

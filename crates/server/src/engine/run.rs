@@ -41,6 +41,7 @@ pub async fn start(
 ) -> Result<Engine, EngineError> {
     let recovered = recover::recover(&store).await?;
     let frozen = recover::lost_end(&store).await?;
+    let (markers, going_back) = recover::going_back(&settings.state, &recovered)?;
     let clock = Clock;
     let proxy = embedded(&settings)?;
     let trips = proxy.as_ref().map(Proxy::trips);
@@ -68,7 +69,8 @@ pub async fn start(
         board: recovered.board,
         proxies: Proxies::new(proxy, clock),
         deployer,
-        going_back: BTreeMap::new(),
+        going_back,
+        markers,
         overtaken: false,
         started: clock.mark(),
         windows: BTreeMap::new(),

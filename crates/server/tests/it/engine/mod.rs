@@ -2,5 +2,6 @@
 
 mod doors;
 mod log;
+mod outlives;
 mod remote;
 mod world;

@@ -1,6 +1,7 @@
 //! An engine over a log in memory, which can be made to fail.
 
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rollout::machine::{Actor, Command, RolloutId};
@@ -10,9 +11,11 @@ use serde_json::json;
 use server::engine::{Clock, Create, Engine, EngineError, EngineSettings, start};
 use server::view::RolloutView;
 use store::Store;
+use store::lease::Lease;
 use store::log::Log as _;
 use store::memory::{Fault, MemoryLog};
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 use tokio::time::{sleep, timeout};
 use traffic::ProxySettings;
 
@@ -20,7 +23,7 @@ use crate::deployer::world::{kill, processes};
 use crate::roles;
 
 /// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the lease is taken for.
 pub(crate) const LEASE: Millis = Millis::from_secs(30);
 
@@ -30,7 +33,12 @@ pub(crate) struct World {
     pub(crate) log: MemoryLog,
     pub(crate) service: String,
     pub(crate) listen: String,
-    _folder: TempDir,
+    /// What the plan says beside its stages.
+    pub(crate) more: String,
+    proxy: Option<ProxySettings>,
+    folder: TempDir,
+    /// The engine's tasks, and none of the test's.
+    runtime: Option<Runtime>,
 }
 
 impl World {
@@ -52,11 +60,46 @@ impl World {
         for fault in faults {
             log.fail_next(*fault);
         }
-        let settings = EngineSettings { state: folder.path().to_owned(), proxy };
-        let engine = start(settings, Store::over(log).unwrap(), lease).await.unwrap();
+        let settings = EngineSettings { state: folder.path().to_owned(), proxy: proxy.clone() };
+        let (runtime, engine) = begin(settings, log, lease).await;
         let listen = free_address();
         let service = format!("desk-{}", listen.rsplit_once(':').unwrap().1);
-        Self { engine, log: other, service, listen, _folder: folder }
+        let (runtime, more) = (Some(runtime), String::new());
+        Self { engine, log: other, service, listen, more, proxy, folder, runtime }
+    }
+
+    /// The engine dies where it stands; nothing of it runs on.
+    pub(crate) async fn crash(&mut self) {
+        self.runtime.take().unwrap().shutdown_background();
+        timeout(PATIENCE, self.engine.ended()).await.expect("it ends");
+    }
+
+    /// Another one takes its place, over the same log and in the same folder.
+    pub(crate) async fn start_again(&mut self) {
+        self.start_failing(0).await;
+    }
+
+    /// The same, and so many of its first writes fail.
+    pub(crate) async fn start_failing(&mut self, writes: usize) {
+        let mut log = self.log.connect();
+        let lease = lease(&mut log);
+        (0..writes).for_each(|_| log.fail_next(Fault::Unavailable));
+        let settings =
+            EngineSettings { state: self.folder.path().to_owned(), proxy: self.proxy.clone() };
+        let (runtime, engine) = begin(settings, log, lease).await;
+        (self.runtime, self.engine) = (Some(runtime), engine);
+    }
+
+    /// The folder of the files that say which rollouts go back.
+    pub(crate) fn marks(&self) -> PathBuf {
+        self.folder.path().join("going-back")
+    }
+
+    /// The kinds of what happened to a rollout, but its windows of traffic.
+    pub(crate) async fn kinds(&self, id: &RolloutId) -> Vec<String> {
+        let events = self.engine.history(id, 0).await.unwrap();
+        let kinds = events.into_iter().map(|event| event.kind);
+        kinds.filter(|kind| kind != "block_observed").collect()
     }
 
     /// Asks for a rollout of `version`.
@@ -82,7 +125,7 @@ impl World {
     ) -> Result<RolloutId, EngineError> {
         let create = Create {
             plan_name: "sluice.yaml".to_owned(),
-            plan: plan(service, listen),
+            plan: plan(service, listen) + &self.more,
             version: version.to_owned(),
             directory: std::env::temp_dir().display().to_string(),
             again: false,
@@ -144,10 +187,28 @@ impl World {
 /// Versions outlive their controller by design; a test that failed leaves none behind.
 impl Drop for World {
     fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
         for number in 1..=3 {
             processes(&format!("{}-{number}", self.service)).into_keys().for_each(kill);
         }
     }
+}
+
+/// The lease, once that of whoever died has run out.
+pub(crate) fn lease(log: &mut MemoryLog) -> Lease {
+    let until = log.reader().held().unwrap().map_or(Clock.now(), |held| held.until);
+    log.acquire("next", LEASE, until.max(Clock.now())).unwrap()
+}
+
+/// An engine with a runtime of its own, which can be taken from under it.
+async fn begin(settings: EngineSettings, log: MemoryLog, lease: Lease) -> (Runtime, Engine) {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let begun = runtime.spawn(start(settings, Store::over(log).unwrap(), lease));
+    let engine = begun.await.unwrap().unwrap();
+    (runtime, engine)
 }
 
 /// An address nobody listened on a moment ago.
