@@ -74,7 +74,7 @@ pub struct LostLease {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum LeaseError {
     /// Another controller leads.
-    #[error("{} holds the lease (epoch {}) and renews it by {} ms since 1970", held.holder, held.epoch, held.until.0)]
+    #[error("{} holds the lease (epoch {})", held.holder, held.epoch)]
     Held {
         /// Who, and until when.
         held: Held,

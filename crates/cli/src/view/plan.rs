@@ -74,11 +74,11 @@ fn evidence(plan: &Plan) -> String {
     )
 }
 
-/// The soaks and the bake at least; and the longest way without a person: everything that can
+/// The stages and the bake at least; and the longest way without a person: everything that can
 /// hold does so just under the limit.
 fn duration(plan: &Plan) -> String {
-    let soaks = plan.stages.iter().fold(Millis::ZERO, |sum, stage| sum.plus(stage.soak));
-    let least = soaks.plus(plan.bake);
+    let stages = plan.stages.iter().fold(Millis::ZERO, |sum, stage| sum.plus(plan.least(stage)));
+    let least = stages.plus(plan.bake);
     let bakes = u64::from(plan.bake > Millis::ZERO);
     let holds = u64::try_from(plan.stages.len()).unwrap_or(u64::MAX).saturating_add(bakes);
     let longest = least.plus(plan.deploy.ready_within).plus(plan.hold_limit.times(holds));

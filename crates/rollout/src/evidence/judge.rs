@@ -10,11 +10,9 @@ use super::gate::{GateSpec, GateState, Heard};
 use super::logs::ln_mean_exp;
 use super::sequential::{R_BAD, R_GOOD, R_LAT, log_e, lower_bound, upper_bound};
 use super::verdict::{Answer, Numbers, Reason, Verdict};
-use crate::plan::{Metric, Test};
+use crate::plan::{MIN_BLOCKS, Metric, Test};
 use crate::units::Millis;
 
-/// No Pass on fewer blocks with traffic: with two, the spread between blocks is a guess.
-const MIN_BLOCKS: u32 = 3;
 /// How the evidence for a limit is averaged: blocks, and thinned requests.
 const BLOCKS_PART: f64 = 0.1;
 const REQUESTS_PART: f64 = 0.9;

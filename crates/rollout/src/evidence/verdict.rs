@@ -205,7 +205,7 @@ impl fmt::Display for Reason {
                 write!(f, "{requests} requests so far, {needed} needed")
             }
             Self::TooFewBlocks { blocks, needed } => {
-                write!(f, "{blocks} blocks with requests so far, {needed} needed")
+                write!(f, "{blocks} of the {needed} blocks needed have had requests")
             }
             Self::LastBlockAbove { rate, limit } => {
                 write!(

@@ -27,6 +27,6 @@ mod yaml;
 pub use file::{PlanFile, json_schema};
 pub use findings::{Finding, Severity};
 pub use gate::{Gate, Metric, Test, Then};
-pub use plan::{Budget, Deploy, Plan, Stage, Webhook};
+pub use plan::{Budget, Deploy, MIN_BLOCKS, Plan, Stage, Webhook};
 pub use read::read;
 pub use render::render;

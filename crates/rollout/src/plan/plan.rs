@@ -86,7 +86,20 @@ pub struct Webhook {
     pub secret: Option<String>,
 }
 
+/// No Pass on fewer blocks of evidence with traffic: with two, the spread between blocks is a
+/// guess.
+pub const MIN_BLOCKS: u32 = 3;
+
 impl Plan {
+    /// How long `stage` lasts at least, with traffic all the time: its soak, and with gates
+    /// three blocks of evidence.
+    pub fn least(&self, stage: &Stage) -> Millis {
+        if stage.gates.is_empty() {
+            return stage.soak;
+        }
+        stage.soak.max(self.block().times(u64::from(MIN_BLOCKS)))
+    }
+
     /// The length of one block of evidence: three times the forgiven burst.
     pub const fn block(&self) -> Millis {
         self.forgive.times(3)

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::findings::Findings;
 use super::gates;
 use super::limit::Around;
-use super::plan::Stage;
+use super::plan::{MIN_BLOCKS, Stage};
 use super::value::{self, LONG};
 use super::yaml::Node;
 use crate::units::{Millis, Weight};
@@ -18,9 +18,6 @@ pub(super) struct Frame {
     /// No request is slower than this: it is a failure instead.
     pub(super) first_byte: Millis,
 }
-
-/// A Pass needs this many blocks at least.
-const BLOCKS_FOR_EVIDENCE: u64 = 3;
 
 /// All stages, in order.
 pub(super) fn read(plan: &Node, frame: Frame, findings: &mut Findings<'_>) -> Vec<Stage> {
@@ -98,7 +95,7 @@ fn soak(node: &Node, last: bool, block: Millis, findings: &mut Findings<'_>) -> 
     let Some(soak) = value::bounded_length(length, &(Millis::ZERO..=LONG), findings) else {
         return Millis::ZERO;
     };
-    let enough = block.times(BLOCKS_FOR_EVIDENCE);
+    let enough = block.times(u64::from(MIN_BLOCKS));
     if soak == Millis::ZERO && !last {
         let message =
             format!("read {soak}; allowed: more than no time in every stage but the last");
@@ -107,10 +104,24 @@ fn soak(node: &Node, last: bool, block: Millis, findings: &mut Findings<'_>) -> 
         let message = format!(
             "read {soak}, which is shorter than three blocks of evidence ({enough}); the stage will last longer than that"
         );
-        let help = Some("a block is three times `forgive`".to_owned());
+        let help = Some(shorter_blocks(soak, block));
         findings.warning("soak-too-short", length.place(), message, help);
     }
     soak
+}
+
+/// How three blocks of evidence would fit into `soak`.
+fn shorter_blocks(soak: Millis, block: Millis) -> String {
+    let forgive = Millis(block.0.div_euclid(3));
+    // A tenth of a second is the shortest `forgive`, and fine enough.
+    let fits = soak.0.div_euclid(u64::from(MIN_BLOCKS)).div_euclid(3).div_euclid(100);
+    let fits = Millis(100).times(fits);
+    let means = format!("a block is three times `forgive`, which is {forgive}");
+    if fits == Millis::ZERO {
+        format!("{means}; make the stage longer")
+    } else {
+        format!("{means}; make the stage longer, or set `forgive: {fits}`")
+    }
 }
 
 fn check_names(nodes: &[Node], findings: &mut Findings<'_>) {
