@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 
 /// How data is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -22,6 +22,20 @@ pub(crate) struct OutputArgs {
     /// How data is written to standard output.
     #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
     pub(crate) output: Format,
+}
+
+impl OutputArgs {
+    /// Answers what was asked for, which was done: in words, or as a document.
+    ///
+    /// # Errors
+    /// See [`data`].
+    pub(crate) fn answer(&self, words: &str, document: &impl Serialize) -> Result<Exit, Failure> {
+        match self.output {
+            Format::Text => data(words)?,
+            Format::Json => json(document)?,
+        }
+        Ok(Exit::Done)
+    }
 }
 
 /// Writes `text` and a line feed to standard output.

@@ -103,11 +103,24 @@ function button(text, value, id) {
   return made;
 }
 
+function asked(action, stage, why) {
+  switch (action) {
+    case "promote":
+      return { stage, why };
+    case "resume":
+      return {};
+    default:
+      return { why };
+  }
+}
+
 async function act(control) {
   if (control.getAttribute("aria-disabled") === "true") {
     return;
   }
-  const rollout = control.closest("[data-rollout]").dataset.rollout;
+  // The stage is the one that was on the page when the button was pressed: should it end by
+  // itself meanwhile, the next one is not ended in its place.
+  const { rollout, stage } = control.closest("[data-rollout]").dataset;
   const action = control.dataset.action;
   const why = await ask(control.dataset.question);
   if (why === null) {
@@ -118,7 +131,7 @@ async function act(control) {
       method: "POST",
       credentials: "same-origin",
       headers: { "content-type": "application/json", "x-sluice": "1" },
-      body: action === "resume" ? "{}" : JSON.stringify({ why }),
+      body: JSON.stringify(asked(action, stage, why)),
     });
     if (!answer.ok) {
       const told = await answer.json().catch(() => null);

@@ -28,6 +28,8 @@ pub struct RolloutView {
     pub state: String,
     /// True once nothing can happen to it any more.
     pub over: bool,
+    /// True once its turn has come: it is being brought up, or was.
+    pub begun: bool,
     /// True while its stage holds and a person has been asked to look.
     pub person_asked: bool,
     /// When it was asked for, milliseconds since the Unix epoch.
@@ -60,6 +62,13 @@ pub struct RolloutView {
     pub notices: Vec<String>,
     /// How many events it has.
     pub seq: u64,
+}
+
+impl RolloutView {
+    /// The stage under way; the bake counts as one.
+    pub fn stage(&self) -> Option<&StageView> {
+        self.stages.iter().find(|stage| stage.status == "current")
+    }
 }
 
 /// One track, as observed.
@@ -109,7 +118,8 @@ pub struct StageView {
     /// The observed time so far, milliseconds.
     #[schema(value_type = u64)]
     pub observed: Millis,
-    /// `done`, `current`, `failed` or `to come`.
+    /// `done`, `current`, `failed`, `to come` or `left out` (a first release skips them all;
+    /// a rollout that is over went no further).
     pub status: String,
     /// When it began.
     #[schema(value_type = Option<i64>)]

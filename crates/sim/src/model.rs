@@ -108,7 +108,8 @@ impl Model {
         match (self.place, event) {
             (here, Event::Refused { .. } | Event::DeliverySettled(_)) => Some(here),
             (here @ (Place::Stage(_) | Place::Bake), event) if is_remark(event) => Some(here),
-            (Place::Waiting, Event::Began { .. }) => Some(Place::Deploying),
+            (Place::Waiting, Event::Paused { .. } | Event::Resumed { .. }) => Some(Place::Waiting),
+            (Place::Waiting, Event::Began { .. }) if !self.paused => Some(Place::Deploying),
             (Place::Waiting, Event::Superseded { .. } | Event::CalledOff { .. }) => {
                 Some(Place::Over)
             }

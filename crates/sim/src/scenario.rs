@@ -151,7 +151,7 @@ pub fn draw_command(rng: &mut Rng) -> Command {
     match rng.between(0, 11) {
         0 | 1 => Command::Pause { why },
         2..=5 => Command::Resume,
-        6..=8 => Command::Promote { why },
+        6..=8 => Command::Promote { stage: None, why },
         9 => Command::RollBack { why },
         _ => {
             let steps = rng.pick(&[0, 500, 10_000, 50_000, 100_000, 100_000]);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use reqwest::{Method, RequestBuilder, Response, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use server::api::{Because, CreateRollout, Created};
+use server::api::{Because, CreateRollout, Created, Promotion};
 use server::engine::{ProxyReport, ProxySync};
 use server::view::{EventView, RolloutView, Weights};
 
@@ -51,7 +51,18 @@ impl Client {
         Ok(created.id)
     }
 
-    /// Asks something of a rollout: `pause`, `resume`, `promote` or `rollback`.
+    /// Ends the stage of that name, or the one under way.
+    pub(crate) async fn promote(
+        &self,
+        id: &str,
+        stage: Option<&str>,
+        why: &str,
+    ) -> Result<RolloutView, Failure> {
+        let asked = Promotion { stage: stage.map(ToOwned::to_owned), why: why.to_owned() };
+        self.post(&format!("/api/rollouts/{id}/promote"), &asked).await
+    }
+
+    /// Asks something of a rollout: `pause`, `resume` or `rollback`.
     pub(crate) async fn act(
         &self,
         id: &str,

@@ -6,12 +6,25 @@ use super::Client;
 use crate::exit::Failure;
 
 impl Client {
-    /// The rollout to act on: under way, by its id, its service, or as the only one.
+    /// The rollout to ask `verb` of: under way, by its id, its service, or as the only one.
+    /// One that waits is taken back by its id alone: who takes a service back means what
+    /// its users meet.
     ///
     /// # Errors
     /// None or several are meant.
-    pub(crate) async fn under_way(&self, named: Option<&str>) -> Result<RolloutView, Failure> {
-        pick(self.rollouts().await?, named, false)
+    pub(crate) async fn under_way(
+        &self,
+        named: Option<&str>,
+        verb: &str,
+    ) -> Result<RolloutView, Failure> {
+        let picked = pick(self.rollouts().await?, named, false)?;
+        if verb == "rollback" && !picked.begun && named != Some(picked.id.as_str()) {
+            let id = &picked.id;
+            return Err(Failure::usage(format!(
+                "nothing is under way but {id}, which has not begun; call it off with `sluice rollback {id}`"
+            )));
+        }
+        Ok(picked)
     }
 
     /// The rollout to look at: under way, else the newest that is over.
@@ -33,8 +46,7 @@ fn pick(all: Vec<RolloutView>, named: Option<&str>, over: bool) -> Result<Rollou
         all.into_iter().filter(|view| named.is_none_or(|name| view.service == name)).collect();
     let (current, past): (Vec<_>, Vec<_>) = meant.into_iter().partition(|view| !view.over);
     // Of one service, those that wait are behind the one that moves.
-    let (waiting, moving): (Vec<_>, Vec<_>) =
-        current.into_iter().partition(|view| view.state == "waiting");
+    let (waiting, moving): (Vec<_>, Vec<_>) = current.into_iter().partition(|view| !view.begun);
     let mut candidates = if moving.is_empty() { waiting } else { moving };
     if candidates.is_empty() && over {
         candidates.extend(past.into_iter().next());

@@ -5,17 +5,19 @@ use std::path::{Path, PathBuf};
 
 use server::api::CreateRollout;
 
+use super::act;
 use super::file::PlanText;
 use super::follow::{self, FollowArgs, Manner};
 use crate::client::Connect;
 use crate::exit::{Exit, Failure};
-use crate::output::{Format, OutputArgs, data, json, note, stderr_has_colour};
+use crate::output::{Format, OutputArgs, note, stderr_has_colour};
 use crate::view;
 
 /// Start a rollout of a version, as the plan says.
 ///
 /// On a terminal it is watched until it is over; leaving the view leaves the rollout running.
-/// Without a terminal its id is printed.
+/// Without a terminal its id is printed, and on standard error how it stands: whether it begins
+/// or waits, and behind which rollout.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::help(
     "sluice start sluice.yaml --version 2.4.1\nsluice start sluice.yaml --version 2.4.1 --wait --timeout 30m"
@@ -47,15 +49,15 @@ impl Args {
         match self.follow.manner(format) {
             Manner::Watch => view::watch(&client, &id).await,
             Manner::Wait(limit) => {
-                note(&format!("started {id}"));
+                note(&act::stands(&client.rollout(&id).await?));
                 follow::wait(&client, &id, limit, format).await
             }
             Manner::Once => {
-                match format {
-                    Format::Text => data(&id)?,
-                    Format::Json => json(&client.rollout(&id).await?)?,
+                let rollout = client.rollout(&id).await?;
+                if format == Format::Text {
+                    note(&act::stands(&rollout));
                 }
-                Ok(Exit::Done)
+                self.output.answer(&id, &rollout)
             }
         }
     }

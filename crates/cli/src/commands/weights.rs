@@ -5,7 +5,7 @@ use server::view::Weights;
 
 use crate::client::Connect;
 use crate::exit::{Exit, Failure};
-use crate::output::{Format, OutputArgs, data, json};
+use crate::output::OutputArgs;
 
 /// Show the shares of a service's traffic, or hold the canary at a smaller one.
 ///
@@ -37,11 +37,7 @@ impl Args {
                 client.set_weights(service, &asked).await?
             }
         };
-        match self.output.output {
-            Format::Text => data(&text(&weights))?,
-            Format::Json => json(&weights)?,
-        }
-        Ok(Exit::Done)
+        self.output.answer(&text(&weights), &weights)
     }
 }
 

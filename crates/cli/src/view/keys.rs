@@ -14,23 +14,32 @@ const ACTIONS: [(char, &str, &str); 4] = [
 ];
 
 /// What a key press leads to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// Nothing but another footer.
     Stay,
     /// The view is left.
     Quit,
-    /// The action of this name is asked for.
-    Do(&'static str),
+    /// An action is asked for.
+    Do(Action),
     /// The view moves by so many lines.
     Scroll(i16),
+}
+
+/// An action, as it was meant when its key was pressed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Action {
+    /// Its name in the API.
+    pub(super) name: &'static str,
+    /// The stage that was under way then: a promotion means no other.
+    pub(super) stage: Option<String>,
 }
 
 /// What was pressed so far.
 #[derive(Debug, Default)]
 pub(super) struct Keys {
     /// The action that waits for `y`.
-    asked: Option<&'static str>,
+    asked: Option<Action>,
     /// What became of the last one.
     said: Option<(String, Tone)>,
 }
@@ -45,11 +54,11 @@ impl Keys {
         match (key.code, self.asked.take()) {
             (KeyCode::Char('c' | 'd'), _) if control => Step::Quit,
             (KeyCode::Char('y' | 'Y'), Some(action)) => {
-                self.say(format!("asking to {action} ..."), Tone::Dim);
+                self.say(format!("asking to {} ...", action.name), Tone::Dim);
                 Step::Do(action)
             }
             (_, Some(action)) => {
-                self.say(format!("{action} was not asked for"), Tone::Dim);
+                self.say(format!("{} was not asked for", action.name), Tone::Dim);
                 Step::Stay
             }
             (KeyCode::Char('q') | KeyCode::Esc, None) => Step::Quit,
@@ -68,7 +77,8 @@ impl Keys {
             self.say(format!("{name} would be refused: {why}"), Tone::Warn);
         } else {
             self.said = None;
-            self.asked = Some(name);
+            let stage = view.stage().map(|stage| stage.name.clone());
+            self.asked = Some(Action { name, stage });
         }
         Step::Stay
     }
@@ -80,9 +90,14 @@ impl Keys {
 
     /// The footer: the question that waits, else what was said, else the keys.
     pub(super) fn footer(&self, view: Option<&RolloutView>) -> Vec<Line> {
-        let said = match (self.asked, &self.said, view) {
+        let said = match (&self.asked, &self.said, view) {
             (Some(action), _, Some(view)) => {
-                let text = format!("{action} {} {}? y/n", view.service, view.version);
+                let text = match &action.stage {
+                    Some(stage) if action.name == "promote" => {
+                        format!("end {stage} of {} {}? y/n", view.service, view.version)
+                    }
+                    _ => format!("{} {} {}? y/n", action.name, view.service, view.version),
+                };
                 Line::of(text, Tone::Strong)
             }
             (_, Some((text, tone)), _) => Line::of(text, *tone),
@@ -125,7 +140,10 @@ mod tests {
         let mut keys = Keys::default();
         assert_eq!(press(&mut keys, &['b']), [Step::Stay]);
         assert!(footer(&keys).starts_with("rollback analyzer 2.4.1? y/n"));
-        assert_eq!(press(&mut keys, &['y']), [Step::Do("rollback")]);
+        assert_eq!(
+            press(&mut keys, &['y']),
+            [Step::Do(Action { name: "rollback", stage: Some("ramp".to_owned()) })]
+        );
         assert_eq!(press(&mut keys, &['y']), [Step::Stay]);
     }
 

@@ -10,7 +10,7 @@ use server::view::RolloutView;
 use tokio::sync::mpsc;
 use tokio::time::interval;
 
-use super::keys::{Keys, Step};
+use super::keys::{Action, Keys, Step};
 use super::line::{Line, Tone, wrapped};
 use super::{paint, tree};
 use crate::client::{Client, Update, follow};
@@ -102,18 +102,22 @@ impl Watch {
     async fn event(&mut self, event: &Event) -> Step {
         let Event::Key(key) = event else { return Step::Stay };
         let step = self.keys.press(*key, self.view.as_ref());
-        match step {
+        match &step {
             Step::Do(action) => self.act(action).await,
-            Step::Scroll(lines) => self.scroll = self.scroll.saturating_add_signed(lines),
+            Step::Scroll(lines) => self.scroll = self.scroll.saturating_add_signed(*lines),
             Step::Stay | Step::Quit => {}
         }
         step
     }
 
-    async fn act(&mut self, action: &'static str) {
-        match self.client.act(&self.id, action, "").await {
+    async fn act(&mut self, action: &Action) {
+        let asked = match action.name {
+            "promote" => self.client.promote(&self.id, action.stage.as_deref(), "").await,
+            name => self.client.act(&self.id, name, "").await,
+        };
+        match asked {
             Ok(view) => {
-                self.keys.say(format!("{action}: done"), Tone::Good);
+                self.keys.say(format!("{}: done", action.name), Tone::Good);
                 self.view = Some(view);
             }
             Err(failure) => self.keys.say(failure.to_string(), Tone::Bad),

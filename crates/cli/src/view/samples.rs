@@ -23,11 +23,13 @@ pub(crate) fn second_stage() -> RolloutView {
         author: "ada".into(),
         state: "running".into(),
         over: false,
+        begun: true,
         person_asked: false,
         created_at: begun,
         ended_at: None,
-        why: "the stage goes on: 1h 32m of the soak of 4h; p99: 240 requests so far, 300 needed"
-            .into(),
+        why:
+            "the stage is under way: 1h 32m of the soak of 4h; p99: 240 requests so far, 300 needed"
+                .into(),
         last_move: "analyzer 2.4.1 entered stage ramp at 10%: the soak is over and its gates \
                     passed (2 of 2)"
             .into(),
@@ -78,6 +80,7 @@ pub(crate) fn in_state(id: &str, state: &str) -> RolloutView {
     view.id = id.into();
     view.service = id.rsplit_once('-').map_or(id, |(service, _)| service).into();
     view.state = state.into();
+    view.begun = !matches!(state, "waiting" | "superseded" | "called off");
     view.over = matches!(state, "promoted" | "rolled back" | "superseded" | "called off");
     view
 }

@@ -25,6 +25,7 @@ fn cells(branch: &str, stage: &StageView, now: Timestamp) -> Vec<Cell> {
         "done" => ("✔", Tone::Good),
         "current" => ("●", Tone::Strong),
         "failed" => ("✖", Tone::Bad),
+        "left out" => ("-", Tone::Dim),
         _ => ("○", Tone::Dim),
     };
     vec![
@@ -39,6 +40,9 @@ fn progress(stage: &StageView, now: Timestamp) -> String {
     if stage.status == "current" {
         let done = stage.observed.min(stage.soak);
         return format!("{} {} of {soak} observed", bar(done, stage.soak, BAR), length(done));
+    }
+    if stage.status == "left out" {
+        return stage.status.clone();
     }
     match stage.started_at {
         Some(start) => format!("took {}", length(stage.ended_at.unwrap_or(now).since(start))),

@@ -38,13 +38,21 @@ fn part(lines: &mut Vec<Line>, part: Vec<Line>) {
 
 fn header(view: &RolloutView, now: Timestamp) -> Line {
     let when = match view.ended_at {
-        Some(end) => format!("ended {}", ago(now, end)),
-        None => format!("asked for {}", ago(now, view.created_at)),
+        Some(end) => format!(", ended {}", ago(now, end)),
+        None => String::new(),
     };
     Line::of(format!("{} {}", view.service, view.version), Tone::Strong)
         .with("  ", Tone::Plain)
         .with(&view.state, state_tone(&view.state))
-        .with(format!("  {}, {when} by {}", view.id, view.author), Tone::Dim)
+        .with(
+            format!(
+                "  {}, asked for {} by {}{when}",
+                view.id,
+                ago(now, view.created_at),
+                view.author
+            ),
+            Tone::Dim,
+        )
 }
 
 /// The tone of a rollout's state.

@@ -68,6 +68,41 @@ fn a_version_that_was_rolled_back_is_started_again_only_when_said_so() {
 }
 
 #[test]
+fn what_waits_says_behind_which_and_does_not_begin_once_a_person_took_that_one_back() {
+    let ground = Ground::new();
+    let _controller = ground.up(&[]);
+    ground.release_two();
+    let queued = ground.sluice(&["start", "sluice.yaml", "--version", "v3"]);
+    assert_eq!((code(&queued), queued.out.as_str()), (0, "shop-3\n"), "{queued:?}");
+    assert!(queued.err.contains("it waits for shop-2 (v2) to be over"), "{queued:?}");
+
+    let back = ground.sluice(&["rollback", "shop"]);
+    assert!(back.out.contains("sluice resume shop-3"), "{back:?}");
+    assert_eq!(code(&ground.sluice(&["status", "shop-2", "--wait"])), 4);
+    assert_eq!(code(&ground.sluice(&["status", "shop-3", "--wait"])), 5, "it waits for a person");
+    let twice = ground.sluice(&["rollback", "shop"]);
+    assert_eq!(code(&twice), 2, "the one that waits is not meant: {twice:?}");
+    let refused = ground.sluice(&["start", "sluice.yaml", "--version", "v2"]);
+    assert!(refused.err.contains("--again"), "{refused:?}");
+
+    assert_eq!(code(&ground.sluice(&["resume", "shop"])), 0);
+    eventually("shop-3 is met", || ground.rollout("shop-3")["state"] == "running");
+}
+
+#[test]
+fn a_promotion_names_the_stage_it_ended_and_ends_no_other_when_sent_twice() {
+    let ground = Ground::new();
+    let _controller = ground.up(&[]);
+    ground.release_two();
+    let promoted = ground.sluice(&["promote", "--stage", "some"]);
+    assert_eq!(code(&promoted), 0, "{promoted:?}");
+    assert!(promoted.out.starts_with("shop-2: some is ended. shop v2 entered stage all at 100%"));
+    let again = ground.sluice(&["promote", "--stage", "some"]);
+    assert_eq!(code(&again), 3, "{again:?}");
+    assert!(again.err.contains("read the stage \"some\"; the one under way is \"all\""));
+}
+
+#[test]
 fn the_canary_is_held_at_a_smaller_share_and_never_at_a_larger_one() {
     let ground = Ground::new();
     let _controller = ground.up(&[]);

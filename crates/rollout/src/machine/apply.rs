@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::event::{Created, Event};
 use super::judge::verdicts;
 use super::record::StageRecord;
-use super::state::{End, Phase, Rollout, Running, State};
+use super::state::{End, Pause, Phase, Rollout, Running, State};
 use crate::evidence::{Block, GateSpec, GateState, Reading, Tally, gate_specs};
 use crate::plan::{Gate, Plan};
 use crate::units::{Millis, Timestamp};
@@ -24,7 +24,7 @@ impl Rollout {
             author: created.by.who.clone(),
             again: created.again,
             created_at: at,
-            state: State::Waiting,
+            state: State::Waiting { paused: None },
             records: Vec::new(),
             settled: BTreeSet::new(),
         }
@@ -143,19 +143,21 @@ impl Rollout {
     }
 
     fn pause(&mut self, at: Timestamp, why: &str, by: &str) {
-        if let State::Running(running) = &self.state {
-            self.state = State::Paused {
-                running: running.clone(),
-                since: at,
-                by: by.to_owned(),
-                why: why.to_owned(),
-            };
+        let pause = Pause { since: at, by: by.to_owned(), why: why.to_owned() };
+        match &mut self.state {
+            State::Running(running) => {
+                self.state = State::Paused { running: running.clone(), pause };
+            }
+            State::Waiting { paused } => *paused = Some(pause),
+            _ => {}
         }
     }
 
     fn resume(&mut self) {
-        if let State::Paused { running, .. } = &self.state {
-            self.state = State::Running(running.clone());
+        match &mut self.state {
+            State::Paused { running, .. } => self.state = State::Running(running.clone()),
+            State::Waiting { paused } => *paused = None,
+            _ => {}
         }
     }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{Cause, Event};
 use super::explain::explain_cause;
-use super::input::Refusal;
+use super::input::{Actor, Command, Input, Refusal};
 use super::state::{End, Release, Rollout, RolloutId, State};
 use crate::plan::Plan;
 use crate::units::Timestamp;
@@ -34,8 +34,23 @@ pub struct ServiceFacts {
     pub waiting: Option<RolloutId>,
     /// The digests of what is under way and what waits.
     pub underway: BTreeMap<RolloutId, String>,
+    /// The rollout under way that is going back.
+    pub going_back: Option<RolloutId>,
+    /// A person took a rollout back, and what waits behind it has not been told yet that it is
+    /// not to begin by itself.
+    pub stopped: Option<Stopped>,
     /// Versions that were rolled back, by digest. They do not come back by themselves.
     pub rejected: BTreeMap<String, Rejected>,
+}
+
+/// A rollback that a person asked for: whoever does that does not want the next version to
+/// begin unasked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopped {
+    /// Which rollout was taken back.
+    pub rollout: RolloutId,
+    /// By whom.
+    pub by: Actor,
 }
 
 /// A version that was rolled back.
@@ -82,6 +97,11 @@ impl Board {
         self.services.iter()
     }
 
+    /// What comes next for what waits, service by service.
+    pub fn turns(&self) -> Vec<(RolloutId, Input)> {
+        self.services.values().filter_map(ServiceFacts::turn).collect()
+    }
+
     /// Takes in that `event` happened to a rollout, which is `after` now.
     pub fn apply(&mut self, at: Timestamp, after: &Rollout, event: &Event) {
         let facts = self.services.entry(after.plan.service.clone()).or_default();
@@ -89,13 +109,20 @@ impl Board {
             Event::Created(_) => {
                 facts.newest = facts.newest.saturating_add(1);
                 facts.waiting = Some(after.id.clone());
+                facts.stopped = None;
                 facts.underway.insert(after.id.clone(), after.release.digest.clone());
             }
             Event::Began { .. } => {
                 facts.leave_queue(&after.id);
                 facts.active = Some(after.id.clone());
             }
-            Event::RollbackStarted { cause } => facts.reject(at, after, cause),
+            Event::RollbackStarted { cause } => {
+                facts.reject(at, after, cause);
+                facts.go_back(after, cause);
+            }
+            Event::Paused { .. } if facts.waiting.as_ref() == Some(&after.id) => {
+                facts.stopped = None;
+            }
             _ => {}
         }
         if let State::Ended { end, .. } = &after.state {
@@ -129,6 +156,27 @@ impl ServiceFacts {
         }
     }
 
+    fn go_back(&mut self, after: &Rollout, cause: &Cause) {
+        self.going_back = Some(after.id.clone());
+        if let Cause::Command { by, .. } = cause
+            && self.waiting.is_some()
+        {
+            self.stopped = Some(Stopped { rollout: after.id.clone(), by: by.clone() });
+        }
+    }
+
+    /// What is next for the rollout that waits: to be kept where it is when a person has taken
+    /// the one before it back, to begin once nothing else is under way.
+    fn turn(&self) -> Option<(RolloutId, Input)> {
+        let id = self.waiting.clone()?;
+        if let Some(stopped) = &self.stopped {
+            let why = format!("{} was taken back while this one waited", stopped.rollout);
+            return Some((id, Input::Command(Command::Pause { why }, stopped.by.clone())));
+        }
+        let stable = self.stable.as_ref().map(|(release, _)| release.clone());
+        self.active.is_none().then_some((id, Input::Turn(stable)))
+    }
+
     /// A version that could not even be brought up was not judged: a missing variable or a
     /// port taken is no verdict on it.
     fn reject(&mut self, at: Timestamp, after: &Rollout, cause: &Cause) {
@@ -144,6 +192,7 @@ impl ServiceFacts {
         self.underway.remove(&after.id);
         if self.active.as_ref() == Some(&after.id) {
             self.active = None;
+            self.going_back = None;
         }
         if *end == End::Promoted {
             self.rejected.remove(&after.release.digest);
@@ -166,6 +215,13 @@ impl ServiceFacts {
 
     fn refuse_underway(&self, request: &Request<'_>) -> Result<(), Refusal> {
         match self.underway.iter().find(|(_, digest)| digest.as_str() == request.digest) {
+            Some((id, _)) if self.going_back.as_ref() == Some(id) => {
+                let message = format!(
+                    "{id} is taking version {} back; once that is over, ask for it again on purpose with --again",
+                    request.version
+                );
+                Err(Refusal::new("going-back", message))
+            }
             Some((id, _)) => {
                 Err(Refusal::new("underway", format!("{id} is already releasing this version")))
             }

@@ -10,7 +10,7 @@ pub(super) fn command(rollout: &Rollout, asked: Command, by: Actor) -> Result<Ve
     match asked {
         Command::Pause { why } => pause(rollout, why, by),
         Command::Resume => resume(rollout, by),
-        Command::Promote { why } => promote(rollout, why, by),
+        Command::Promote { stage, why } => promote(rollout, stage.as_deref(), why, by),
         Command::RollBack { why } => roll_back(rollout, why, by),
         Command::Limit { weight } => limit(rollout, weight, by),
         Command::Supersede { by } => supersede(rollout, by),
@@ -19,9 +19,9 @@ pub(super) fn command(rollout: &Rollout, asked: Command, by: Actor) -> Result<Ve
 
 fn pause(rollout: &Rollout, why: String, by: Actor) -> Result<Vec<Event>, Refusal> {
     match &rollout.state {
-        State::Running(_) => Ok(vec![Event::Paused { why, by }]),
-        State::Paused { .. } => Ok(Vec::new()),
-        State::Waiting | State::Deploying { .. } => Err(refuse(
+        State::Running(_) | State::Waiting { paused: None } => Ok(vec![Event::Paused { why, by }]),
+        State::Paused { .. } | State::Waiting { paused: Some(_) } => Ok(Vec::new()),
+        State::Deploying { .. } => Err(refuse(
             rollout,
             "not-running",
             "no stage has begun, so there is nothing to pause; roll it back to stop it",
@@ -35,9 +35,11 @@ fn pause(rollout: &Rollout, why: String, by: Actor) -> Result<Vec<Event>, Refusa
 
 fn resume(rollout: &Rollout, by: Actor) -> Result<Vec<Event>, Refusal> {
     match &rollout.state {
-        State::Paused { .. } => Ok(vec![Event::Resumed { by }]),
+        State::Paused { .. } | State::Waiting { paused: Some(_) } => {
+            Ok(vec![Event::Resumed { by }])
+        }
         State::Ended { .. } => Err(over(rollout)),
-        State::Waiting
+        State::Waiting { paused: None }
         | State::Deploying { .. }
         | State::Running(_)
         | State::RollingBack { .. } => {
@@ -46,16 +48,20 @@ fn resume(rollout: &Rollout, by: Actor) -> Result<Vec<Event>, Refusal> {
     }
 }
 
-fn promote(rollout: &Rollout, why: String, by: Actor) -> Result<Vec<Event>, Refusal> {
+fn promote(
+    rollout: &Rollout,
+    stage: Option<&str>,
+    why: String,
+    by: Actor,
+) -> Result<Vec<Event>, Refusal> {
     match &rollout.state {
         State::Running(running) | State::Paused { running, .. } => {
+            refuse_other_stage(rollout, stage)?;
             promote_running(rollout, running, why, by)
         }
-        State::Waiting => Err(refuse(
-            rollout,
-            "not-running",
-            "it waits for the rollout before it, and has no stage to end",
-        )),
+        State::Waiting { .. } => {
+            Err(refuse(rollout, "not-running", "its turn has not come, and it has no stage to end"))
+        }
         State::Deploying { .. } => {
             Err(refuse(rollout, "not-running", "the version is not up yet; no stage has begun"))
         }
@@ -64,6 +70,18 @@ fn promote(rollout: &Rollout, why: String, by: Actor) -> Result<Vec<Event>, Refu
         }
         State::Ended { .. } => Err(over(rollout)),
     }
+}
+
+/// A stage that is named must be the one under way.
+fn refuse_other_stage(rollout: &Rollout, stage: Option<&str>) -> Result<(), Refusal> {
+    let (Some(asked), Some(current)) = (stage, rollout.stage_name()) else {
+        return Ok(());
+    };
+    if asked == current {
+        return Ok(());
+    }
+    let message = format!("read the stage {asked:?}; the one under way is {current:?}");
+    Err(refuse(rollout, "other-stage", &message))
 }
 
 fn promote_running(
@@ -86,7 +104,7 @@ fn promote_running(
 /// Needs nothing but somebody who asks. Asking twice is the same as asking once.
 fn roll_back(rollout: &Rollout, why: String, by: Actor) -> Result<Vec<Event>, Refusal> {
     match &rollout.state {
-        State::Waiting => Ok(vec![Event::CalledOff { why, by }]),
+        State::Waiting { .. } => Ok(vec![Event::CalledOff { why, by }]),
         State::Deploying { .. } | State::Running(_) | State::Paused { .. } => {
             Ok(vec![Event::RollbackStarted { cause: Cause::Command { why, by } }])
         }
@@ -127,7 +145,7 @@ fn limit(rollout: &Rollout, weight: Weight, by: Actor) -> Result<Vec<Event>, Ref
 
 fn supersede(rollout: &Rollout, by: RolloutId) -> Result<Vec<Event>, Refusal> {
     match rollout.state {
-        State::Waiting => Ok(vec![Event::Superseded { by }]),
+        State::Waiting { .. } => Ok(vec![Event::Superseded { by }]),
         _ => Err(refuse(rollout, "begun", "only a rollout that still waits can be superseded")),
     }
 }

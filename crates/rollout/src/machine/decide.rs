@@ -26,7 +26,7 @@ pub fn decide(rollout: &Rollout, input: Input, now: Timestamp) -> Result<Vec<Eve
 
 fn turn(rollout: &Rollout, stable: Option<Release>) -> Vec<Event> {
     match rollout.state {
-        State::Waiting => vec![Event::Began { stable: stable.map(Box::new) }],
+        State::Waiting { paused: None } => vec![Event::Began { stable: stable.map(Box::new) }],
         _ => Vec::new(),
     }
 }

@@ -33,7 +33,7 @@ pub fn desired(rollout: &Rollout) -> Desired<'_> {
         State::Deploying { .. } | State::Running(_) | State::Paused { .. } => {
             Some(&rollout.release)
         }
-        State::Waiting | State::RollingBack { .. } | State::Ended { .. } => None,
+        State::Waiting { .. } | State::RollingBack { .. } | State::Ended { .. } => None,
     };
     let (guard_key, trips) = match rollout.running() {
         Some(running) => {

@@ -42,7 +42,7 @@ pub fn explain(rollout: &Rollout, event: &Event) -> String {
         Event::Superseded { by } => format!("{subject} gave its place to {by} before it began"),
         Event::CalledOff { why, by } => format!("{} called {subject} off{}", by.who, reason(why)),
         Event::Refused { command, by, why } => {
-            format!("{} asked to {}: refused, {why}", by.who, command.name())
+            format!("{} asked for {}, which was refused: {why}", by.who, command.name())
         }
         Event::DeliverySettled(settled) => match &settled.given_up {
             None => format!("message {} was delivered", settled.key),
@@ -90,12 +90,17 @@ pub(super) fn explain_cause(cause: &Cause) -> String {
 /// Why the rollout stands where it stands, in one sentence without a full stop.
 pub fn why(rollout: &Rollout) -> String {
     match &rollout.state {
-        State::Waiting => "it waits until the rollout before it is over".to_owned(),
+        State::Waiting { paused: None } => {
+            "it waits until the rollout before it is over".to_owned()
+        }
+        State::Waiting { paused: Some(pause) } => {
+            format!("{} keeps it from beginning{}", pause.by, reason(&pause.why))
+        }
         State::Deploying { .. } => {
             format!("version {} is starting; nobody meets it yet", rollout.release.version)
         }
         State::Running(running) => why_running(rollout, running),
-        State::Paused { by, why, .. } => format!("{by} paused it{}", reason(why)),
+        State::Paused { pause, .. } => format!("{} paused it{}", pause.by, reason(&pause.why)),
         State::RollingBack { cause, .. } => format!("it is going back: {}", explain_cause(cause)),
         State::Ended { end, .. } => why_ended(rollout, end),
     }
@@ -108,7 +113,7 @@ fn why_running(rollout: &Rollout, running: &Running) -> String {
         return format!("everything {name} needs is there");
     }
     let past = running.elapsed >= soak(rollout, running);
-    let verb = if past && running.held.is_some() { "holds" } else { "goes on" };
+    let verb = if past && running.held.is_some() { "holds" } else { "is under way" };
     format!("{name} {verb}: {}", missing.join("; "))
 }
 

@@ -31,7 +31,7 @@ pub enum Input {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
-    /// Stay in this stage until resumed. Guardrails still roll back.
+    /// Stay in this stage until resumed, or do not begin. Guardrails still roll back.
     Pause {
         /// The reason given.
         why: String,
@@ -41,6 +41,10 @@ pub enum Command {
     /// End this stage now, without its soak and without waiting for evidence; never over a
     /// failed gate.
     Promote {
+        /// The stage that is meant, `bake` for the bake: refused when another is under way, so
+        /// that asking twice does not end two. `None` means the one under way, whichever.
+        #[serde(default)]
+        stage: Option<String>,
         /// The reason given.
         why: String,
     },

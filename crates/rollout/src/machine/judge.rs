@@ -67,8 +67,8 @@ pub(super) fn missing(rollout: &Rollout) -> Vec<String> {
         return Vec::new();
     };
     let mut reasons = Vec::new();
-    if let State::Paused { by, .. } = &rollout.state {
-        reasons.push(format!("paused by {by}"));
+    if let State::Paused { pause, .. } = &rollout.state {
+        reasons.push(format!("paused by {}", pause.by));
     }
     if let (Some(limit), Some(stage)) = (running.limit, rollout.stage())
         && limit < stage.weight

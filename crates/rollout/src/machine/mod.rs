@@ -37,7 +37,7 @@ mod record;
 mod state;
 mod wake;
 
-pub use board::{Admitted, Board, Rejected, Request, ServiceFacts};
+pub use board::{Admitted, Board, Rejected, Request, ServiceFacts, Stopped};
 pub use decide::decide;
 pub use desired::{Desired, desired};
 pub use event::{Advance, Cause, Created, Event, GateVerdict, Settled, TripFacts};
@@ -46,5 +46,5 @@ pub use input::{Actor, Command, Input, Outcome, Refusal};
 pub use judge::verdicts;
 pub use owed::{Delivery, Level, deliveries};
 pub use record::{StageRecord, TrackTotals};
-pub use state::{End, Phase, Release, Rollout, RolloutId, Running, State};
+pub use state::{End, Pause, Phase, Release, Rollout, RolloutId, Running, State};
 pub use wake::next_wake;

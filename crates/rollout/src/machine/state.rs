@@ -72,7 +72,10 @@ pub struct Rollout {
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum State {
     /// For its turn.
-    Waiting,
+    Waiting {
+        /// Somebody wants it to stay where it is although its turn may come.
+        paused: Option<Pause>,
+    },
     /// The canary is being brought up; nobody meets it.
     Deploying {
         /// Since when.
@@ -84,12 +87,8 @@ pub enum State {
     Paused {
         /// What was paused.
         running: Running,
-        /// Since when.
-        since: Timestamp,
-        /// By whom.
-        by: String,
-        /// The reason given.
-        why: String,
+        /// Who did, when and why.
+        pause: Pause,
     },
     /// Stable serves everyone; the canary drains and stops.
     RollingBack {
@@ -105,6 +104,17 @@ pub enum State {
         /// How.
         end: End,
     },
+}
+
+/// Who said that nothing is to advance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Since when.
+    pub since: Timestamp,
+    /// By whom.
+    pub by: String,
+    /// The reason given.
+    pub why: String,
 }
 
 /// How a rollout ended.
@@ -169,7 +179,7 @@ impl Rollout {
     pub const fn running(&self) -> Option<&Running> {
         match &self.state {
             State::Running(running) | State::Paused { running, .. } => Some(running),
-            State::Waiting
+            State::Waiting { .. }
             | State::Deploying { .. }
             | State::RollingBack { .. }
             | State::Ended { .. } => None,
@@ -181,6 +191,19 @@ impl Rollout {
         self.running().and_then(|running| self.plan.stages.get(running.stage))
     }
 
+    /// The name of the stage under way; `bake` during the bake.
+    pub fn stage_name(&self) -> Option<&str> {
+        match self.running()?.phase {
+            Phase::Bake => Some("bake"),
+            Phase::Stage => self.stage().map(|stage| stage.name.as_str()),
+        }
+    }
+
+    /// Its turn has not come yet, and it was not called off either.
+    pub const fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Waiting { .. })
+    }
+
     /// True once nothing can happen to it any more.
     pub const fn is_over(&self) -> bool {
         matches!(self.state, State::Ended { .. })
@@ -189,11 +212,11 @@ impl Rollout {
     /// The state's name, as the API and the command line write it.
     pub const fn state_name(&self) -> &'static str {
         match &self.state {
-            State::Waiting => "waiting",
+            State::Waiting { paused: None } => "waiting",
             State::Deploying { .. } => "deploying",
             State::Running(Running { phase: Phase::Stage, .. }) => "running",
             State::Running(Running { phase: Phase::Bake, .. }) => "baking",
-            State::Paused { .. } => "paused",
+            State::Waiting { paused: Some(_) } | State::Paused { .. } => "paused",
             State::RollingBack { .. } => "rolling back",
             State::Ended { end, .. } => match end {
                 End::Promoted => "promoted",

@@ -13,7 +13,7 @@ pub fn next_wake(rollout: &Rollout, now: Timestamp) -> Option<Timestamp> {
     let latest = now.plus(LONGEST_SLEEP);
     match &rollout.state {
         State::Ended { .. } => None,
-        State::Waiting | State::RollingBack { .. } => Some(latest),
+        State::Waiting { .. } | State::RollingBack { .. } => Some(latest),
         State::Deploying { since } => Some(since.plus(deploy_limit(rollout)).clamp(now, latest)),
         State::Running(running) | State::Paused { running, .. } => {
             Some(running.counted_to.plus(rollout.plan.block()).clamp(now, latest))

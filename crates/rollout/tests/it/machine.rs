@@ -1,176 +1,14 @@
 //! The life of a rollout, told in the order it is lived.
 
-use std::collections::BTreeMap;
-
 use rollout::evidence::{Answer, Block, Reading, TrackCounts};
 use rollout::machine::{
-    Actor, Board, Cause, Command, Created, End, Event, Input, Outcome, Refusal, Release, Request,
-    Rollout, RolloutId, State, TripFacts, decide, deliveries, desired, next_wake, why,
+    Cause, Command, End, Input, Outcome, Rollout, State, TripFacts, deliveries, desired, next_wake,
+    why,
 };
-use rollout::plan::{Budget, Deploy, Gate, Metric, Plan, Stage, Test, Then, Webhook};
-use rollout::route::{HealthCheck, Sticky, Timeouts};
+use rollout::plan::Then;
 use rollout::units::{Millis, Timestamp, Weight};
 
-const MINUTE: Millis = Millis::from_secs(60);
-
-fn deploy() -> Deploy {
-    Deploy {
-        command: vec!["shop".to_owned()],
-        env: BTreeMap::new(),
-        directory: None,
-        ready_within: MINUTE,
-    }
-}
-
-/// Errors below 1 %, or else.
-fn gate(then: Then) -> Gate {
-    let test = Test::Below { limit: 0.01 };
-    Gate { metric: Metric::ErrorRate, reads: "below 1%".to_owned(), test, then }
-}
-
-/// 1 %, 10 %, everyone, then a bake; 10 minutes each.
-fn plan() -> Plan {
-    let stage = |name: &str, percent: u32| Stage {
-        name: name.to_owned(),
-        weight: Weight::percent(percent),
-        soak: MINUTE.times(10),
-        gates: vec![gate(Then::RollBack)],
-    };
-    let second = Millis::from_secs(1);
-    Plan {
-        service: "shop".to_owned(),
-        listen: "127.0.0.1:8080".to_owned(),
-        deploy: deploy(),
-        sticky: Sticky::Address,
-        health: HealthCheck {
-            path: "/".to_owned(),
-            every: second,
-            timeout: second,
-            healthy_after: 1,
-            unhealthy_after: 2,
-        },
-        timeouts: Timeouts { head: MINUTE, connect: second, first_byte: MINUTE, idle: MINUTE },
-        drain: second,
-        stages: vec![stage("one", 1), stage("ten", 10), stage("all", 100)],
-        bake: MINUTE.times(5),
-        hold_limit: MINUTE.times(30),
-        forgive: Millis::from_secs(10),
-        min_requests: 100,
-        budget: Budget { false_rollback_rate: 0.01, false_pass_rate: 0.05 },
-        notify: vec![Webhook { url: "http://127.0.0.1/hook".to_owned(), secret: None }],
-    }
-}
-
-fn release(id: &str, version: &str) -> Release {
-    Release {
-        id: id.to_owned(),
-        version: version.to_owned(),
-        digest: format!("sha-{version}"),
-        deploy: deploy(),
-        directory: "/srv".to_owned(),
-    }
-}
-
-fn ada() -> Actor {
-    Actor { who: "ada".to_owned(), via: "cli".to_owned() }
-}
-
-fn words(text: &str) -> String {
-    text.to_owned()
-}
-
-/// A rollout with its clock and everything it has said.
-struct Life {
-    rollout: Rollout,
-    now: Timestamp,
-    log: Vec<(Timestamp, Event)>,
-}
-
-impl Life {
-    fn asked_for(plan: Plan, number: u64) -> Self {
-        let id = format!("shop-{number}");
-        let created = Created {
-            id: RolloutId(id.clone()),
-            release: release(&id, &format!("v{number}")),
-            plan,
-            plan_hash: "0".repeat(64),
-            by: ada(),
-            again: false,
-        };
-        let now = Timestamp(1_000_000);
-        let rollout = Rollout::created(now, &created);
-        Self { rollout, now, log: vec![(now, Event::Created(Box::new(created)))] }
-    }
-
-    /// In its first stage, beside version v1.
-    fn in_stage_one(plan: Plan) -> Self {
-        let mut life = Self::asked_for(plan, 2);
-        life.takes(Input::Turn(Some(release("shop-1", "v1"))));
-        life.takes(Input::Outcome(Outcome::Deployed));
-        assert_eq!(life.at(), "one 1% running");
-        life
-    }
-
-    fn tries(&mut self, input: Input) -> Result<Vec<&'static str>, Refusal> {
-        let events = decide(&self.rollout, input, self.now)?;
-        for event in &events {
-            self.rollout.apply(self.now, event);
-            self.log.push((self.now, event.clone()));
-        }
-        Ok(events.iter().map(Event::kind).collect())
-    }
-
-    fn takes(&mut self, input: Input) -> Vec<&'static str> {
-        self.tries(input).expect("it is allowed")
-    }
-
-    fn asks(&mut self, command: Command) -> Result<Vec<&'static str>, Refusal> {
-        self.tries(Input::Command(command, ada()))
-    }
-
-    fn refuses(&mut self, command: Command) -> String {
-        self.asks(command).expect_err("it is refused").message
-    }
-
-    /// One window of 30 s with 15,000 requests, of which the canary fails `bad` in a hundred.
-    fn window(&mut self, bad: u64) -> Vec<&'static str> {
-        let canary = 150 * u64::from(self.rollout.weight().steps()) / 1_000;
-        let counts = |requests: u64, failures: u64| {
-            Reading::Counts(TrackCounts { requests, failures, ..TrackCounts::default() })
-        };
-        self.block(counts(canary, canary * bad / 100), counts(15_000 - canary, 0))
-    }
-
-    fn block(&mut self, canary: Reading, stable: Reading) -> Vec<&'static str> {
-        let from = self.now;
-        self.now = from.plus(self.rollout.plan.block());
-        self.takes(Input::Evidence(Block { from, to: self.now, canary, stable }))
-    }
-
-    /// Windows until one says more than its counts.
-    fn windows_until_something_happens(&mut self, bad: u64) -> Vec<&'static str> {
-        let mut windows = (0..1_000).map(|_| self.window(bad));
-        windows.find(|said| said.len() > 1).expect("something happens within 1,000 windows")
-    }
-
-    /// The stage, its weight and the state.
-    fn at(&self) -> String {
-        let stage = self.rollout.stage().map_or("-", |stage| &stage.name);
-        format!("{stage} {} {}", desired(&self.rollout).weight, self.rollout.state_name())
-    }
-}
-
-fn pause() -> Command {
-    Command::Pause { why: words("looks odd") }
-}
-
-fn promote() -> Command {
-    Command::Promote { why: words("hurry") }
-}
-
-fn roll_back() -> Command {
-    Command::RollBack { why: words("enough") }
-}
+use super::life::{Life, MINUTE, ada, gate, pause, plan, promote, release, roll_back, words};
 
 #[test]
 fn a_first_release_serves_as_soon_as_it_is_well() {
@@ -277,6 +115,18 @@ fn a_promotion_skips_the_soak_and_never_a_failed_gate() {
 }
 
 #[test]
+fn a_promotion_that_names_its_stage_ends_no_other() {
+    let mut life = Life::in_stage_one(plan());
+    let named = || Command::Promote { stage: Some(words("one")), why: words("hurry") };
+    assert_eq!(life.asks(named()), Ok(vec!["stage_started"]));
+    assert_eq!(
+        life.refuses(named()),
+        "shop-2 is running: read the stage \"one\"; the one under way is \"ten\""
+    );
+    assert_eq!(life.at(), "ten 10% running");
+}
+
+#[test]
 fn rolling_back_twice_is_rolling_back_once() {
     let mut life = Life::in_stage_one(plan());
     assert_eq!(life.asks(roll_back()), Ok(vec!["rollback_started"]));
@@ -360,69 +210,6 @@ fn exposure_can_be_held_below_the_stages_and_keeps_it_from_ending() {
 }
 
 #[test]
-fn a_version_that_never_comes_up_is_given_up_and_not_called_bad() {
-    let mut life = Life::asked_for(plan(), 2);
-    life.takes(Input::Turn(Some(release("shop-1", "v1"))));
-    assert!(life.takes(Input::Tick).is_empty());
-    life.now = life.now.plus(MINUTE.times(2));
-    assert_eq!(life.takes(Input::Tick), ["rollback_started"]);
-    assert_eq!(
-        why(&life.rollout),
-        "it is going back: it could not be brought up: the version was not ready within 2m"
-    );
-    life.takes(Input::Outcome(Outcome::Withdrawn));
-    assert_eq!(
-        board_after(&life).admit(&wants("v2", false)).map(|it| it.id.0),
-        Ok(words("shop-2"))
-    );
-}
-
-#[test]
-fn a_newer_rollout_takes_the_place_of_one_that_waits_and_of_no_other() {
-    let by = RolloutId(words("shop-3"));
-    let mut waiting = Life::asked_for(plan(), 2);
-    assert_eq!(waiting.asks(Command::Supersede { by: by.clone() }), Ok(vec!["superseded"]));
-    let mut running = Life::in_stage_one(plan());
-    assert_eq!(
-        running.refuses(Command::Supersede { by }),
-        "shop-2 is running: only a rollout that still waits can be superseded"
-    );
-}
-
-/// The board after everything that happened in `life`.
-fn board_after(life: &Life) -> Board {
-    let mut board = Board::default();
-    for count in 1..=life.log.len() {
-        let seen = life.log[..count].iter().map(|(at, event)| (*at, event));
-        let after = Rollout::replay(seen).expect("the first event creates it");
-        let (at, event) = &life.log[count - 1];
-        board.apply(*at, &after, event);
-    }
-    board
-}
-
-fn wants(version: &'static str, again: bool) -> Request<'static> {
-    let digest = match version {
-        "v2" => "sha-v2",
-        _ => "sha-v3",
-    };
-    Request { service: "shop", version, digest, again }
-}
-
-#[test]
-fn a_version_that_was_rolled_back_comes_back_only_on_purpose() {
-    let mut life = Life::in_stage_one(plan());
-    life.windows_until_something_happens(20);
-    life.takes(Input::Outcome(Outcome::Withdrawn));
-    let board = board_after(&life);
-    let refusal = board.admit(&wants("v2", false)).expect_err("it was rolled back").message;
-    assert!(refusal.starts_with("version v2 was rolled back in shop-2 (error_rate below 1%"));
-    assert!(refusal.ends_with("; ask for it again on purpose with --again"), "{refusal}");
-    assert!(board.admit(&wants("v2", true)).is_ok());
-    assert!(board.admit(&wants("v3", false)).is_ok());
-}
-
-#[test]
 fn what_is_not_allowed_is_refused_with_a_sentence() {
     let mut waiting = Life::asked_for(plan(), 2);
     let mut over = Life::asked_for(plan(), 1);
@@ -431,7 +218,7 @@ fn what_is_not_allowed_is_refused_with_a_sentence() {
     let mut back = Life::in_stage_one(plan());
     back.takes(Input::Command(roll_back(), ada()));
     let said = [
-        waiting.refuses(pause()),
+        waiting.refuses(Command::Resume),
         waiting.refuses(promote()),
         back.refuses(pause()),
         back.refuses(Command::Resume),
@@ -441,8 +228,8 @@ fn what_is_not_allowed_is_refused_with_a_sentence() {
     assert_eq!(
         said,
         [
-            "shop-2 is waiting: no stage has begun, so there is nothing to pause; roll it back to stop it",
-            "shop-2 is waiting: it waits for the rollout before it, and has no stage to end",
+            "shop-2 is waiting: only a paused rollout can be resumed",
+            "shop-2 is waiting: its turn has not come, and it has no stage to end",
             "shop-2 is rolling back: going back cannot be paused",
             "shop-2 is rolling back: only a paused rollout can be resumed",
             "shop-2 is rolling back: it is going back; start a new rollout to go on",

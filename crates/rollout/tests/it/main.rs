@@ -5,5 +5,7 @@ mod evidence_properties;
 mod evidence_rates;
 mod evidence_trip;
 mod evidence_vectors;
+mod life;
 mod machine;
 mod plan;
+mod queue;

@@ -35,7 +35,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub use access::{Auth, TokenError};
 pub use app::{App, Stopping};
 pub use errors::{ErrorBody, ErrorView, FindingView};
-pub use rollouts::{Because, CreateRollout, Created};
+pub use rollouts::{Because, CreateRollout, Created, Promotion};
 
 pub(crate) use access::open_token;
 

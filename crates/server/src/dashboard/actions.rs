@@ -39,7 +39,8 @@ pub(super) fn render(view: &RolloutView) -> Markup {
         return html! {};
     }
     html! {
-        section.actions aria-label="What can I do" data-rollout=(view.id) {
+        section.actions aria-label="What can I do" data-rollout=(view.id)
+            data-stage=[view.stage().map(|stage| &stage.name)] {
             @for button in &BUTTONS {
                 @if let Some(action) = view.actions.iter().find(|action| action.name == button.name) {
                     (show(button, action))

@@ -1,7 +1,7 @@
 //! A plan and a version become a rollout.
 
 use rollout::machine::{
-    Actor, Command, Created, Event, Input, Release, Request, Rollout, RolloutId, State,
+    Actor, Command, Created, Event, Input, Release, Request, Rollout, RolloutId,
 };
 use rollout::plan::{self, Plan};
 use sha2::{Digest, Sha256};
@@ -69,7 +69,7 @@ impl Core {
         let older: Vec<(RolloutId, RolloutId)> = self
             .rollouts
             .values()
-            .filter(|rollout| rollout.state == State::Waiting)
+            .filter(|rollout| rollout.is_waiting())
             .filter_map(|rollout| {
                 let facts = self.board.service(&rollout.plan.service)?;
                 let newest = RolloutId(format!("{}-{}", rollout.plan.service, facts.newest));

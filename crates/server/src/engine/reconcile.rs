@@ -115,19 +115,11 @@ impl Core {
         }
     }
 
-    /// A rollout that waits begins once nothing else of its service is under way.
-    async fn give_turns(&mut self) {
-        let turns: Vec<(RolloutId, Option<Release>)> = self
-            .board
-            .services()
-            .filter(|(_, facts)| facts.active.is_none())
-            .filter_map(|(_, facts)| {
-                let stable = facts.stable.as_ref().map(|(release, _)| release.clone());
-                facts.waiting.clone().map(|id| (id, stable))
-            })
-            .collect();
-        for (id, stable) in turns {
-            self.feed_logged(&id, Input::Turn(stable)).await;
+    /// A rollout that waits begins once nothing else of its service is under way, or is kept
+    /// from it.
+    pub(super) async fn give_turns(&mut self) {
+        for (id, input) in self.board.turns() {
+            self.feed_logged(&id, input).await;
         }
     }
 

@@ -181,11 +181,15 @@ impl Core {
         // An asker who has gone away is no error, so the answers' results are dropped.
         match ask {
             Ask::Create(create, done) => {
-                let _ = done.send(self.create(*create).await);
+                let created = self.create(*create).await;
+                self.give_turns().await;
+                let _ = done.send(created);
             }
             Ask::Command(id, command, by, done) => {
                 let outcome = self.feed(&id, Input::Command(command, by)).await;
                 self.reconcile().await;
+                // Whoever asked hears what comes next as well.
+                self.give_turns().await;
                 let _ = done.send(outcome.map(|_| ()));
             }
             Ask::Settled(id, settled, done) => {

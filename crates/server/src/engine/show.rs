@@ -23,13 +23,18 @@ impl Core {
             author: rollout.author.clone(),
             state: rollout.state_name().to_owned(),
             over: rollout.is_over(),
+            begun: !rollout.is_waiting()
+                && !matches!(
+                    &rollout.state,
+                    State::Ended { end: End::Superseded(_) | End::CalledOff, .. }
+                ),
             person_asked: rollout.running().is_some_and(|running| running.asked),
             created_at: rollout.created_at,
             ended_at: match &rollout.state {
                 State::Ended { at, .. } => Some(*at),
                 _ => None,
             },
-            why: why(rollout),
+            why: self.stands_because(rollout),
             last_move: self.last_moves.get(&rollout.id).cloned().unwrap_or_default(),
             weight: rollout.weight(),
             limit: rollout.running().and_then(|running| running.limit),
@@ -37,8 +42,39 @@ impl Core {
             stages: stages(rollout),
             gates: verdicts(rollout),
             actions: self.actions(rollout),
-            notices: self.notices.values().cloned().collect(),
+            notices: self.notices.values().cloned().chain(self.next(rollout)).collect(),
             seq: rollout.seq,
+        }
+    }
+
+    /// Why it stands where it stands; one that waits names what it waits for, which the rollout
+    /// itself does not know.
+    fn stands_because(&self, rollout: &Rollout) -> String {
+        let before = self.board.service(&rollout.plan.service).and_then(|it| it.active.as_ref());
+        let before = before.and_then(|id| self.rollouts.get(id));
+        match (&rollout.state, before) {
+            (State::Waiting { paused: None }, Some(before)) => {
+                format!("it waits for {} to be over; {}", named(before), standing(before))
+            }
+            _ => why(rollout),
+        }
+    }
+
+    /// What begins when this rollout is over.
+    fn next(&self, rollout: &Rollout) -> Option<String> {
+        let facts = self.board.service(&rollout.plan.service)?;
+        let next = self.rollouts.get(facts.waiting.as_ref()?)?;
+        let is_before = facts.active.as_ref() == Some(&rollout.id);
+        let id = &next.id;
+        match &next.state {
+            State::Waiting { paused: Some(_) } if next.id == rollout.id || is_before => {
+                Some(format!(
+                    "{} does not begin by itself: `sluice resume {id}` lets it begin, `sluice rollback {id}` calls it off",
+                    named(next)
+                ))
+            }
+            _ if is_before => Some(format!("{} begins when this one is over", named(next))),
+            _ => None,
         }
     }
 
@@ -94,7 +130,7 @@ impl Core {
     fn actions(&self, rollout: &Rollout) -> Vec<ActionView> {
         let why = String::new;
         let commands = [
-            Command::Promote { why: why() },
+            Command::Promote { stage: None, why: why() },
             Command::Pause { why: why() },
             Command::Resume,
             Command::RollBack { why: why() },
@@ -203,6 +239,19 @@ fn view(
     }
 }
 
+/// A rollout as people name it, `shop-3 (v3)`.
+fn named(rollout: &Rollout) -> String {
+    format!("{} ({})", rollout.id, rollout.release.version)
+}
+
+/// Where a rollout is, for those who wait for it.
+fn standing(rollout: &Rollout) -> String {
+    match rollout.stage_name() {
+        Some(stage) => format!("that one is {} in {stage}", rollout.state_name()),
+        None => format!("that one is {}", rollout.state_name()),
+    }
+}
+
 fn status(rollout: &Rollout, begun: bool, last: bool, current: bool) -> &'static str {
     let back = matches!(
         rollout.state,
@@ -212,6 +261,7 @@ fn status(rollout: &Rollout, begun: bool, last: bool, current: bool) -> &'static
         (_, true) => "current",
         (true, _) if last && back => "failed",
         (true, _) => "done",
+        (false, _) if rollout.is_over() => "left out",
         (false, _) => "to come",
     }
 }

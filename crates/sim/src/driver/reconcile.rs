@@ -121,17 +121,15 @@ impl Controller {
         for id in self.unfinished() {
             let Some(rollout) = self.rollouts.get(&id) else { continue };
             let Some(facts) = self.board.service(&rollout.plan.service) else { continue };
-            if rollout.state != State::Waiting {
+            if !rollout.is_waiting() {
                 continue;
             }
             let by = rollout::machine::Actor { who: rollout.author.clone(), via: "api".to_owned() };
-            let input = match &facts.waiting {
-                Some(newer) if *newer != id => {
-                    Input::Command(Command::Supersede { by: newer.clone() }, by)
-                }
-                _ if facts.active.is_some() => continue,
-                _ => Input::Turn(facts.stable.as_ref().map(|(release, _)| release.clone())),
-            };
+            if let Some(newer) = facts.waiting.clone().filter(|newer| *newer != id) {
+                self.feed(env, &id, Input::Command(Command::Supersede { by: newer }, by))?;
+            }
+        }
+        for (id, input) in self.board.turns() {
             self.feed(env, &id, input)?;
         }
         Ok(())

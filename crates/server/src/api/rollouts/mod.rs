@@ -24,6 +24,7 @@ use super::errors::ApiError;
 use crate::view::RolloutView;
 
 pub use create::{CreateRollout, Created};
+pub use promote::Promotion;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()

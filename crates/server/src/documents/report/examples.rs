@@ -95,8 +95,10 @@ pub(in crate::documents) fn rolled_back() -> (Rollout, Vec<EventView>) {
         why: "only a paused rollout can be resumed".to_owned(),
     };
     story.note(resume);
-    let promote =
-        Command::Promote { why: "seen enough | [really](https://example.com)".to_owned() };
+    let promote = Command::Promote {
+        stage: None,
+        why: "seen enough | [really](https://example.com)".to_owned(),
+    };
     story.then(Millis::from_secs(1), Input::Command(promote, actor()));
     while story.rollout.running().is_some() && story.history.len() < 100 {
         story.window(counts(200, 40, 90_000), counts(1_800, 4, 1_400));

@@ -149,7 +149,7 @@ impl World {
     }
 
     pub(crate) async fn promote(&self, id: &RolloutId) -> Result<(), EngineError> {
-        self.engine.command(id, Command::Promote { why: String::new() }, by()).await
+        self.engine.command(id, Command::Promote { stage: None, why: String::new() }, by()).await
     }
 
     /// Waits until the rollout's state is as asked for.

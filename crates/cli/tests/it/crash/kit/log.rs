@@ -26,7 +26,7 @@ impl Log {
         for id in store.rollouts().await.unwrap() {
             let rollout = replay(&store, &id).await;
             let newer = log.last.as_ref().is_none_or(|last| last.created_at <= rollout.created_at);
-            if newer && !matches!(rollout.state, rollout::machine::State::Waiting) {
+            if newer && !rollout.is_waiting() {
                 log.last = Some(rollout);
             }
         }
