@@ -37,6 +37,9 @@ pub struct ServiceRoute {
     pub service: String,
     /// The address the proxy listens on, `host:port`.
     pub listen: String,
+    /// How connections to it are taken in.
+    #[serde(default)]
+    pub door: DoorRoute,
     /// What serves today. `None` before the first release is up: requests get a 503.
     pub stable: Option<TrackRoute>,
     /// The new release, while one is being rolled out.
@@ -51,6 +54,23 @@ pub struct ServiceRoute {
     pub drain: Millis,
     /// Latencies in microseconds above which requests are counted exactly, ascending.
     pub latency_limits_us: Vec<u64>,
+}
+
+/// How connections to a listen address are taken in. The default takes plain connections.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DoorRoute {
+    /// What is shown to clients that speak TLS; `None` speaks without.
+    pub tls: Option<TlsRoute>,
+}
+
+/// A certificate and its key, as files where the proxy runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsRoute {
+    /// PEM: the server's certificate first, then the ones that lead to a root. An absolute path.
+    pub certificate: String,
+    /// PEM: its private key. An absolute path.
+    pub key: String,
 }
 
 /// One track: a release and where it is served.

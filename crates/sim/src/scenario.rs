@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rollout::machine::{Actor, Command, Created, Release, RolloutId};
 use rollout::plan::{Budget, Deploy, Gate, Metric, Plan, Stage, Test, Then, Webhook};
-use rollout::route::{HealthCheck, Sticky, Timeouts};
+use rollout::route::{DoorRoute, HealthCheck, Sticky, Timeouts};
 use rollout::units::{Millis, Weight};
 
 use crate::proxy::Truth;
@@ -48,6 +48,7 @@ pub fn plan(stages: Vec<Stage>) -> Plan {
     Plan {
         service: SERVICE.to_owned(),
         listen: "127.0.0.1:8080".to_owned(),
+        door: DoorRoute::default(),
         deploy: deploy(),
         sticky: Sticky::Address,
         health: HealthCheck {

@@ -9,7 +9,8 @@
 //!
 //! ```text
 //! accept          listen     a socket a thread (SO_REUSEPORT); a runtime a thread
-//!   -> protocol   connection HTTP/2 where its preface comes first, else HTTP/1.1
+//!   -> TLS        tls        where the door speaks it; certificates change under way
+//!   -> protocol   connection HTTP/2 where agreed on or where its preface comes first
 //!   -> head       head,wire  strict framing, limits in size and time: 400 and close
 //!                 target     one host, one length, in HTTP/2 too; streams: its limits in time
 //!   -> route      route      the service behind the door, at one generation (an arc-swap load)

@@ -204,7 +204,7 @@ mod tests {
     use reqwest::Url;
     use rollout::evidence::{Tally, TripNumbers};
     use rollout::route::{
-        CanaryRoute, Generation, HealthCheck, ServiceRoute, Sticky, Timeouts, TrackRoute,
+        CanaryRoute, DoorRoute, Generation, HealthCheck, ServiceRoute, Sticky, Timeouts, TrackRoute,
     };
     use rollout::units::{Millis, Weight};
     use tempfile::TempDir;
@@ -228,6 +228,7 @@ mod tests {
         let service = ServiceRoute {
             service: "shop".into(),
             listen: "127.0.0.1:0".into(),
+            door: DoorRoute::default(),
             stable: Some(track("shop-1")),
             canary: Some(canary),
             sticky: Sticky::Address,

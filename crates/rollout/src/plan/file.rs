@@ -17,9 +17,8 @@ pub struct PlanFile {
     /// The service's name: a lower-case letter, then lower-case letters, digits and `-`, at most 40.
     #[schemars(regex(pattern = "^[a-z][a-z0-9-]{0,39}$"), example = &"analyzer")]
     pub service: String,
-    /// The address the proxy takes the service's traffic on, `host:port`.
-    #[schemars(regex(pattern = ":[0-9]+$"), example = &"127.0.0.1:8080")]
-    pub listen: String,
+    /// The address the proxy takes the service's traffic on, `host:port`, or a map with it.
+    pub listen: ListenForm,
     /// How a version is run.
     pub run: RunFile,
     /// How a version is asked whether it is well: a path, or a map. Default: `/` every second.
@@ -63,6 +62,39 @@ pub struct RunFile {
     pub directory: Option<String>,
     /// How long it may take until its health check answers. Default: `30s`.
     pub ready_within: Option<Length>,
+}
+
+/// An address, or an address and how connections to it are taken in.
+#[derive(Debug, JsonSchema)]
+#[serde(untagged)]
+pub enum ListenForm {
+    /// `127.0.0.1:8080`
+    Address(#[schemars(regex(pattern = ":[0-9]+$"), example = &"127.0.0.1:8080")] String),
+    /// `{ address: "0.0.0.0:443", tls: { ... } }`
+    Map(ListenFile),
+}
+
+/// An address and how connections to it are taken in.
+#[derive(Debug, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListenFile {
+    /// `host:port`.
+    #[schemars(regex(pattern = ":[0-9]+$"), example = &"0.0.0.0:443")]
+    pub address: String,
+    /// Speaks TLS, 1.2 or 1.3, with HTTP/2 and HTTP/1.1 inside. Default: no TLS.
+    pub tls: Option<TlsFile>,
+}
+
+/// A certificate and its key: files where the proxy runs, read again when they change.
+#[derive(Debug, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TlsFile {
+    /// PEM: the server's certificate first, then those that lead to a root. An absolute path.
+    #[schemars(regex(pattern = "^/"), example = &"/etc/ssl/shop.pem")]
+    pub certificate: String,
+    /// PEM: its private key. An absolute path.
+    #[schemars(regex(pattern = "^/"), example = &"/etc/ssl/shop.key")]
+    pub key: String,
 }
 
 /// One text, or its words.

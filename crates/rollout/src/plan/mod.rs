@@ -11,6 +11,7 @@ mod findings;
 mod gate;
 mod gates;
 mod limit;
+mod listen;
 mod metric;
 #[expect(clippy::module_inception, reason = "the file that holds Plan is called plan")]
 mod plan;

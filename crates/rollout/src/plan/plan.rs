@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::gate::{Gate, Metric};
-use crate::route::{HealthCheck, Sticky, Timeouts};
+use crate::route::{DoorRoute, HealthCheck, Sticky, Timeouts};
 use crate::units::{Millis, Weight};
 
 /// How a release of one service reaches its users.
@@ -15,6 +15,9 @@ pub struct Plan {
     pub service: String,
     /// The address the proxy takes the service's traffic on, `host:port`.
     pub listen: String,
+    /// How connections to that address are taken in.
+    #[serde(default)]
+    pub door: DoorRoute,
     /// How a version is run.
     pub deploy: Deploy,
     /// How a request is tied to a user.

@@ -6,7 +6,7 @@ use super::plan::{Budget, Plan};
 use super::stages::{self, Frame};
 use super::value::{self, LONG};
 use super::yaml::{self, Broken, Kind, Node};
-use super::{run, service, shape};
+use super::{listen, run, service, shape};
 use crate::units::Millis;
 
 /// Reads the plan file `text`, called `name`.
@@ -48,9 +48,11 @@ fn meant(root: &Node, findings: &mut Findings<'_>) -> Plan {
     let length = |key, default, bounds, findings: &mut Findings<'_>| {
         value::length(Some(root), key, default, &bounds, findings)
     };
+    let (address, door) = listen::read(root, findings);
     let mut plan = Plan {
         service: value::name(root, "service", "service-name", findings),
-        listen: service::listen(root, findings),
+        listen: address,
+        door,
         deploy: run::read(root, findings),
         sticky: service::sticky(root, findings),
         health: service::health(root, findings),

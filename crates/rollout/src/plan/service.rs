@@ -1,6 +1,4 @@
-//! Where traffic comes in, how users are told apart, how versions are watched, who is told.
-
-use core::net::{IpAddr, Ipv6Addr};
+//! How users are told apart, how versions are watched, who is told.
 
 use super::findings::Findings;
 use super::plan::Webhook;
@@ -11,44 +9,6 @@ use crate::route::{HealthCheck, Sticky, Timeouts};
 use crate::units::Millis;
 
 const SECOND: Millis = Millis::from_secs(1);
-
-/// The address under `listen`, `host:port`.
-pub(super) fn listen(plan: &Node, findings: &mut Findings<'_>) -> String {
-    let Some((node, text)) = plan.get("listen").and_then(|node| Some((node, node.text()?))) else {
-        return String::new();
-    };
-    match host_of(text) {
-        None => {
-            let message = format!("read `{text}`; allowed: host:port, as in `127.0.0.1:8080`");
-            findings.error("listen-address", node.place(), message, None);
-        }
-        Some(host) if !is_loopback(host) => {
-            let message = format!("read `{text}`, which takes requests from other machines");
-            let help = Some("write `127.0.0.1` to take requests from this machine only".to_owned());
-            findings.warning("listen-not-loopback", node.place(), message, help);
-        }
-        Some(_) => {}
-    }
-    text.to_owned()
-}
-
-/// The host of `host:port`, where both are well-formed.
-fn host_of(text: &str) -> Option<&str> {
-    let (host, port) = text.rsplit_once(':')?;
-    let port: u16 = port.parse().ok()?;
-    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    let well_formed = match bracketed {
-        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
-        None => {
-            !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c))
-        }
-    };
-    (port > 0 && well_formed).then(|| bracketed.unwrap_or(host))
-}
-
-fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
 
 /// The check under `health`: a path, or a map.
 pub(super) fn health(plan: &Node, findings: &mut Findings<'_>) -> HealthCheck {
@@ -163,22 +123,6 @@ fn secret(node: &Node, findings: &mut Findings<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses_to_listen_on_have_a_host_and_a_port() {
-        for (text, host) in
-            [("127.0.0.1:80", "127.0.0.1"), ("[::1]:80", "::1"), ("localhost:8080", "localhost")]
-        {
-            assert_eq!(host_of(text), Some(host));
-            assert!(is_loopback(host));
-        }
-        for text in
-            ["8080", ":8080", "localhost", "localhost:0", "localhost:70000", "[x]:1", "a b:1"]
-        {
-            assert_eq!(host_of(text), None, "{text}");
-        }
-        assert!(!is_loopback("0.0.0.0"));
-    }
 
     #[test]
     fn only_http_addresses_are_posted_to() {

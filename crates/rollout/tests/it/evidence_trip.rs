@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rollout::evidence::{Tally, Trip, TripSpec, gate_specs, trip_rules};
 use rollout::plan::{Budget, Deploy, Gate, Metric, Plan, Stage, Test, Then};
-use rollout::route::{Bad, HealthCheck, Sticky, Timeouts};
+use rollout::route::{Bad, DoorRoute, HealthCheck, Sticky, Timeouts};
 use rollout::units::{Millis, Weight};
 
 const LATENCY: Metric = Metric::Latency { quantile: 0.99, limit_us: 200_000 };
@@ -29,6 +29,7 @@ pub(crate) fn plan() -> Plan {
     Plan {
         service: "catalog".into(),
         listen: "127.0.0.1:8080".into(),
+        door: DoorRoute::default(),
         deploy: Deploy {
             command: vec!["catalog".into()],
             env: BTreeMap::new(),

@@ -318,3 +318,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_address_may_speak_tls() {
+    let (plan, warnings) = plan(&with(
+        "listen: 127.0.0.1:8080",
+        "listen: { address: \"0.0.0.0:443\", tls: { certificate: /etc/shop.pem, key: /etc/shop.key } }",
+    ));
+    assert_eq!(
+        warnings.iter().map(|found| found.code).collect::<Vec<_>>(),
+        ["listen-not-loopback"]
+    );
+    assert_eq!(plan.listen, "0.0.0.0:443");
+    insta::assert_json_snapshot!(plan.door);
+    let text = with(
+        "listen: 127.0.0.1:8080",
+        "listen: { address: \"8080\", tls: { certificate: shop.pem, kee: /etc/shop.key } }",
+    );
+    insta::assert_snapshot!(refused(&text));
+}

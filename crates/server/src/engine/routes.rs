@@ -37,6 +37,7 @@ impl Core {
         // everyone still knocks at the old one.
         if let Some((_, serving)) = &facts.stable {
             route.listen.clone_from(&serving.listen);
+            route.door.clone_from(&serving.door);
         }
         Some(route)
     }
@@ -50,6 +51,7 @@ impl Core {
         ServiceRoute {
             service: plan.service.clone(),
             listen: plan.listen.clone(),
+            door: plan.door.clone(),
             stable: stable.map(|release| self.track(release)),
             canary,
             sticky: plan.sticky.clone(),

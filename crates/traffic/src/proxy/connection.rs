@@ -1,5 +1,6 @@
 //! One client's connection, from accept to its end.
 
+use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -10,6 +11,7 @@ use std::task::Poll;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
@@ -29,23 +31,35 @@ pub(crate) async fn serve(worker: Rc<Worker>, door: Arc<Door>, tcp: TcpStream, p
     door.open.fetch_add(1, Ordering::Relaxed);
     let mut turns = door.turns();
     let slot = door.slot.load_full();
-    let time = slot.state.load().time;
+    let state = slot.state.load_full();
+    let (time, tls) = (state.time, state.tls.as_ref().map(|tls| tls.config()));
+    drop(state);
     tune(&tcp);
-    let mut stream = Stream::new(tcp);
     let line = Arc::new(Line::default());
-    let origin = Origin::new(peer);
+    let origin = Origin::new(peer, tls.is_some());
     let client = Client { worker, door: Arc::clone(&door), slot, origin, line };
-    let began = tokio::select! {
+    let opened = tokio::select! {
         biased;
-        began = timeout(time.head, stream.begins_http2()) => began.ok().and_then(Result::ok),
+        opened = timeout(time.head, open(Stream::new(tcp), tls)) => opened.ok(),
         _ = turns.next() => None,
     };
-    match began {
-        Some(true) => over_http2(client, stream, time, turns).await,
-        Some(false) => over_http1(client, stream, time, turns).await,
+    match opened {
+        Some(Ok((stream, true))) => over_http2(client, stream, time, turns).await,
+        Some(Ok((stream, false))) => over_http1(client, stream, time, turns).await,
+        Some(Err(error)) => tracing::debug!(%error, %peer, "connection could not be opened"),
         None => {}
     }
     door.open.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// Agrees on TLS where the door speaks it, and finds out whether the client speaks HTTP/2.
+async fn open(stream: Stream, tls: Option<Arc<ServerConfig>>) -> io::Result<(Stream, bool)> {
+    let mut stream = match tls {
+        Some(config) => stream.inside_tls(config).await?,
+        None => stream,
+    };
+    let http2 = stream.speaks_http2().await?;
+    Ok((stream, http2))
 }
 
 async fn over_http1(client: Client, stream: Stream, time: Times, mut turns: Turns) {

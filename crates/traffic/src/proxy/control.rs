@@ -23,6 +23,7 @@ use super::health;
 use super::listen::{Door, Doors, Order, bind};
 use super::route::{Canary, Limit, ServiceState, Slot, Times, Track, fault};
 use super::sticky::Tie;
+use super::tls::Tls;
 use super::upstream::Upstream;
 
 /// What became of a snapshot.
@@ -197,12 +198,15 @@ impl Control {
             salt: canary.salt.clone(),
             guard: self.guard(canary, serving.as_deref()),
         });
+        let (tls, tls_fault) = tls(route, serving.as_deref())?;
         Ok(ServiceState {
             stable: route.stable.as_ref().map(track),
             canary,
             tie,
             time: Times::of(route),
             drain: route.drain.to_std(),
+            tls,
+            tls_fault,
             limits_us: route.latency_limits_us.clone(),
         })
     }
@@ -360,4 +364,33 @@ impl Control {
             }
         }
     }
+}
+
+/// What the door of a service shows, and why that is not what the route asks for. A service
+/// that serves goes on as before while its pair cannot be used.
+fn tls(
+    route: &ServiceRoute,
+    serving: Option<&ServiceState>,
+) -> Result<(Option<Arc<Tls>>, Option<String>), ApplyError> {
+    let Some(asked) = &route.door.tls else {
+        return Ok((None, None));
+    };
+    let before = serving.and_then(|state| state.tls.as_ref());
+    if let Some(same) = before.filter(|tls| tls.route == *asked) {
+        same.look();
+        return Ok((Some(Arc::clone(same)), None));
+    }
+    let fault = match Tls::open(asked) {
+        Ok(tls) => return Ok((Some(Arc::new(tls)), None)),
+        Err(fault) => fault,
+    };
+    if serving.is_none() {
+        let fault = format!("cannot speak TLS: {fault}");
+        return Err(ApplyError::Invalid { service: route.service.clone(), fault });
+    }
+    tracing::warn!(service = route.service, fault, "the door stays as it was");
+    Ok(match before {
+        Some(before) => (Some(Arc::new(before.standing_in(asked, fault))), None),
+        None => (None, Some(fault)),
+    })
 }

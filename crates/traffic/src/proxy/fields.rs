@@ -30,20 +30,23 @@ pub(crate) struct Origin {
     pub address: String,
     address_value: HeaderValue,
     forwarded: HeaderValue,
+    scheme: HeaderValue,
 }
 
 impl Origin {
-    /// Of a client at this address.
-    pub(crate) fn new(peer: SocketAddr) -> Self {
+    /// Of a client at this address, which speaks TLS or not.
+    pub(crate) fn new(peer: SocketAddr, tls: bool) -> Self {
+        let scheme = if tls { "https" } else { "http" };
         let ip = peer.ip().to_canonical();
         let address = ip.to_string();
         let node = match ip {
-            IpAddr::V4(_) => format!("for={address};proto=http"),
-            IpAddr::V6(_) => format!("for=\"[{address}]\";proto=http"),
+            IpAddr::V4(_) => format!("for={address};proto={scheme}"),
+            IpAddr::V6(_) => format!("for=\"[{address}]\";proto={scheme}"),
         };
         let value =
             |text: &str| HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("unknown"));
-        Self { address_value: value(&address), forwarded: value(&node), address }
+        let scheme = HeaderValue::from_static(scheme);
+        Self { address_value: value(&address), forwarded: value(&node), scheme, address }
     }
 }
 
@@ -80,7 +83,7 @@ pub(crate) fn for_upstream(
     remove_hop_by_hop(headers);
     headers.remove(EXPECT);
     headers.insert(FORWARDED_FOR, origin.address_value.clone());
-    headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+    headers.insert(FORWARDED_PROTO, origin.scheme.clone());
     headers.insert(FORWARDED, origin.forwarded.clone());
     match headers.get(HOST).cloned() {
         Some(host) => headers.insert(FORWARDED_HOST, host),
@@ -184,13 +187,18 @@ mod tests {
             ("expect", "100-continue"),
             ("te", "trailers, gzip"),
         ]);
-        for_upstream(&mut headers, Version::HTTP_2, &Origin::new("[::1]:9".parse().unwrap()), None);
+        for_upstream(
+            &mut headers,
+            Version::HTTP_2,
+            &Origin::new("[::1]:9".parse().unwrap(), true),
+            None,
+        );
         let expected = map(&[
             ("host", "shop"),
             ("x-forwarded-for", "::1"),
-            ("x-forwarded-proto", "http"),
+            ("x-forwarded-proto", "https"),
             ("x-forwarded-host", "shop"),
-            ("forwarded", "for=\"[::1]\";proto=http"),
+            ("forwarded", "for=\"[::1]\";proto=https"),
             ("via", "1.0 before"),
             ("via", "2 sluice"),
             ("te", "trailers"),

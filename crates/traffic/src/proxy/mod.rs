@@ -22,6 +22,7 @@ mod sticky;
 mod stream;
 mod streams;
 mod target;
+mod tls;
 mod upgrade;
 mod upstream;
 mod visit;

@@ -12,6 +12,7 @@ use rollout::units::Weight;
 use super::count::{Ledger, Sharded};
 use super::guard::Guard;
 use super::sticky::Tie;
+use super::tls::Tls;
 use super::upstream::{Health, Upstream};
 
 /// One service for as long as it is served; what serves it is swapped as a whole.
@@ -31,6 +32,10 @@ pub(crate) struct ServiceState {
     pub tie: Tie,
     pub time: Times,
     pub drain: Duration,
+    /// What is shown to clients that speak TLS; `None` speaks without.
+    pub tls: Option<Arc<Tls>>,
+    /// Why it speaks without although the snapshot asks for it.
+    pub tls_fault: Option<String>,
     pub limits_us: Vec<u64>,
 }
 
@@ -100,7 +105,16 @@ impl ServiceState {
 
     /// No release serves and none is to.
     pub(crate) const fn closed(drain: Duration, time: Times) -> Self {
-        Self { stable: None, canary: None, tie: Tie::Address, time, drain, limits_us: Vec::new() }
+        Self {
+            stable: None,
+            canary: None,
+            tie: Tie::Address,
+            time,
+            drain,
+            tls: None,
+            tls_fault: None,
+            limits_us: Vec::new(),
+        }
     }
 }
 

@@ -1,12 +1,19 @@
-//! A client's byte stream, whose beginning can be looked at before somebody reads it.
+//! A client's byte stream: plain or inside TLS, with a beginning that can be looked at before
+//! somebody reads it.
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::tls::H2;
 
 /// What a client that speaks HTTP/2 without having been asked sends first (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -18,17 +25,45 @@ const PIECE: usize = 4 * 1024;
 pub(crate) struct Stream {
     /// Looked at and not read yet.
     first: BytesMut,
-    tcp: TcpStream,
+    rest: Rest,
+}
+
+/// What comes after.
+#[derive(Debug)]
+enum Rest {
+    Tcp(TcpStream),
+    /// Inside another stream.
+    Tls(Box<TlsStream<Stream>>),
+}
+
+/// The same call on whichever it is.
+macro_rules! rest {
+    ($stream:expr, $call:ident $(, $argument:expr)*) => {
+        match &mut $stream.rest {
+            Rest::Tcp(tcp) => Pin::new(tcp).$call($($argument),*),
+            Rest::Tls(tls) => Pin::new(tls.as_mut()).$call($($argument),*),
+        }
+    };
 }
 
 impl Stream {
     /// Nothing of it was looked at.
     pub(crate) fn new(tcp: TcpStream) -> Self {
-        Self { first: BytesMut::new(), tcp }
+        Self { first: BytesMut::new(), rest: Rest::Tcp(tcp) }
     }
 
-    /// Whether it begins as HTTP/2 does. Waits for as many bytes as it takes to tell.
-    pub(crate) async fn begins_http2(&mut self) -> io::Result<bool> {
+    /// What the client says inside TLS, once that is agreed on.
+    pub(crate) async fn inside_tls(self, config: Arc<ServerConfig>) -> io::Result<Self> {
+        let tls = TlsAcceptor::from(config).accept(self).await?;
+        Ok(Self { first: BytesMut::new(), rest: Rest::Tls(Box::new(tls)) })
+    }
+
+    /// Whether it speaks HTTP/2: as agreed on in TLS; else when its preface comes first.
+    /// Waits for as many bytes as it takes to tell.
+    pub(crate) async fn speaks_http2(&mut self) -> io::Result<bool> {
+        if let Rest::Tls(tls) = &self.rest {
+            return Ok(tls.get_ref().1.alpn_protocol() == Some(H2));
+        }
         loop {
             let seen = self.first.len().min(PREFACE.len());
             if self.first.get(..seen) != PREFACE.get(..seen) {
@@ -37,10 +72,18 @@ impl Stream {
             if seen == PREFACE.len() {
                 return Ok(true);
             }
-            self.first.reserve(PIECE);
-            if self.tcp.read_buf(&mut self.first).await? == 0 {
+            if self.more().await? == 0 {
                 return Ok(false);
             }
+        }
+    }
+
+    /// Takes more in to be looked at; how much, 0 at the end.
+    async fn more(&mut self) -> io::Result<usize> {
+        self.first.reserve(PIECE);
+        match &mut self.rest {
+            Rest::Tcp(tcp) => tcp.read_buf(&mut self.first).await,
+            Rest::Tls(tls) => tls.read_buf(&mut self.first).await,
         }
     }
 }
@@ -53,7 +96,7 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.first.is_empty() {
-            return Pin::new(&mut this.tcp).poll_read(cx, buf);
+            return rest!(this, poll_read, cx, buf);
         }
         let count = this.first.len().min(buf.remaining());
         buf.put_slice(this.first.get(..count).unwrap_or_default());
@@ -71,7 +114,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write(cx, bytes)
+        rest!(self, poll_write, cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -79,18 +122,21 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write_vectored(cx, slices)
+        rest!(self, poll_write_vectored, cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        match &self.rest {
+            Rest::Tcp(tcp) => tcp.is_write_vectored(),
+            Rest::Tls(tls) => tls.is_write_vectored(),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(cx)
+        rest!(self, poll_flush, cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
+        rest!(self, poll_shutdown, cx)
     }
 }

@@ -17,7 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rollout::evidence::TripSpec;
 use rollout::route::{
-    Bad, CanaryRoute, Generation, HealthCheck, ServiceRoute, Snapshot, Sticky, Timeouts,
+    Bad, CanaryRoute, DoorRoute, Generation, HealthCheck, ServiceRoute, Snapshot, Sticky, Timeouts,
     TrackRoute, TripRule,
 };
 use rollout::units::{Millis, Weight};
@@ -140,6 +140,7 @@ pub(crate) fn shop(stable: SocketAddr) -> ServiceRoute {
     ServiceRoute {
         service: "shop".to_owned(),
         listen: "127.0.0.1:0".to_owned(),
+        door: DoorRoute::default(),
         stable: Some(track("v1", stable)),
         canary: None,
         sticky: Sticky::Header("x-user".to_owned()),

@@ -11,4 +11,5 @@ mod letting_go;
 mod logging;
 mod snapshots;
 mod splitting;
+mod tls;
 mod tunnels;

@@ -13,7 +13,7 @@ use crate::kit::{
 };
 
 /// A WebSocket server that sends everything back; its health checks fail.
-async fn echo() -> SocketAddr {
+pub(crate) async fn echo() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
