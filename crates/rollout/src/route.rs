@@ -5,6 +5,7 @@
 //! one whose [`Generation`] is not newer than what it holds. It names addresses and limits
 //! only, never a plan: the proxy needs to know nothing of stages.
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::TripSpec;
@@ -62,6 +63,11 @@ pub struct ServiceRoute {
 pub struct DoorRoute {
     /// What is shown to clients that speak TLS; `None` speaks without.
     pub tls: Option<TlsRoute>,
+    /// Who begins each connection with a header of the PROXY protocol (1 or 2) that names the
+    /// client; one without is closed. Others speak for themselves.
+    pub proxy_protocol_from: Vec<IpNet>,
+    /// Whose word on the client (`X-Forwarded-For` and its like) is taken.
+    pub forwarded_from: Vec<IpNet>,
 }
 
 /// A certificate and its key, as files where the proxy runs.

@@ -9,6 +9,7 @@
 //!
 //! ```text
 //! accept          listen     a socket a thread (SO_REUSEPORT); a runtime a thread
+//!   -> client     proxied    a balancer's header, from networks that send one
 //!   -> TLS        tls        where the door speaks it; certificates change under way
 //!   -> protocol   connection HTTP/2 where agreed on or where its preface comes first
 //!   -> head       head,wire  strict framing, limits in size and time: 400 and close
@@ -43,7 +44,7 @@
 //!
 //! # What is absent, deliberately
 //!
-//! Trust in `X-Forwarded-*` from clients, retries that could repeat what was not idempotent,
+//! Trust in `X-Forwarded-*` from anybody not listed (`origin`), retries that could repeat what was not idempotent,
 //! reloading, and any way to raise a weight from in here.
 
 #![cfg_attr(

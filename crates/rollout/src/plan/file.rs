@@ -83,6 +83,12 @@ pub struct ListenFile {
     pub address: String,
     /// Speaks TLS, 1.2 or 1.3, with HTTP/2 and HTTP/1.1 inside. Default: no TLS.
     pub tls: Option<TlsFile>,
+    /// Networks and addresses that begin each connection with a header of the PROXY protocol,
+    /// version 1 or 2, as load balancers do. Default: nobody.
+    pub proxy_protocol_from: Option<Vec<String>>,
+    /// Networks and addresses whose `X-Forwarded-For`, `-Proto`, `-Host` and `Forwarded` are
+    /// believed. Default: nobody.
+    pub forwarded_from: Option<Vec<String>>,
 }
 
 /// A certificate and its key: files where the proxy runs, read again when they change.

@@ -2,6 +2,8 @@
 
 use core::net::{IpAddr, Ipv6Addr};
 
+use ipnet::IpNet;
+
 use super::findings::Findings;
 use super::yaml::Node;
 use crate::route::{DoorRoute, TlsRoute};
@@ -14,7 +16,11 @@ pub(super) fn read(plan: &Node, findings: &mut Findings<'_>) -> (String, DoorRou
     let address = if node.text().is_some() { Some(node) } else { node.get("address") };
     (
         address.map(|node| self::address(node, findings)).unwrap_or_default(),
-        DoorRoute { tls: node.get("tls").and_then(|node| tls(node, findings)) },
+        DoorRoute {
+            tls: node.get("tls").and_then(|node| tls(node, findings)),
+            proxy_protocol_from: networks(node, "proxy_protocol_from", findings),
+            forwarded_from: networks(node, "forwarded_from", findings),
+        },
     )
 }
 
@@ -68,6 +74,27 @@ fn tls(node: &Node, findings: &mut Findings<'_>) -> Option<TlsRoute> {
     };
     let (certificate, key) = (path("certificate"), path("key"));
     Some(TlsRoute { certificate: certificate?, key: key? })
+}
+
+/// The networks listed under `key`.
+fn networks(listen: &Node, key: &str, findings: &mut Findings<'_>) -> Vec<IpNet> {
+    let nodes = listen.get(key).map(Node::items).unwrap_or_default();
+    nodes.iter().filter_map(|node| network(node, findings)).collect()
+}
+
+/// A network, or an address that stands for itself. `10.0.0.1/8` may mean either and is neither.
+fn network(node: &Node, findings: &mut Findings<'_>) -> Option<IpNet> {
+    let text = node.text()?;
+    let address = text.parse::<IpAddr>().ok().map(|address| IpNet::from(address.to_canonical()));
+    let network = address.or_else(|| text.parse::<IpNet>().ok());
+    if let Some(network) = network.filter(|network| network.trunc() == *network) {
+        return Some(network);
+    }
+    let message = format!("read `{text}`; allowed: a network or an address, as in `10.0.0.0/8`");
+    let help = network
+        .map(|network| format!("did you mean `{}` or `{}`?", network.trunc(), network.addr()));
+    findings.error("network", node.place(), message, help);
+    None
 }
 
 #[cfg(test)]

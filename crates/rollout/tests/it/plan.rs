@@ -337,3 +337,18 @@ fn an_address_may_speak_tls() {
     );
     insta::assert_snapshot!(refused(&text));
 }
+
+#[test]
+fn those_in_front_are_named_as_networks() {
+    let listen = |networks: &str| {
+        let from = format!("proxy_protocol_from: [{networks}], forwarded_from: [{networks}]");
+        with(
+            "listen: 127.0.0.1:8080",
+            &format!("listen: {{ address: \"127.0.0.1:8080\", {from} }}"),
+        )
+    };
+    let (plan, warnings) = plan(&listen("10.0.0.0/8, \"fd00::/8\", 192.168.1.1"));
+    assert_eq!(warnings, []);
+    insta::assert_json_snapshot!(plan.door);
+    insta::assert_snapshot!(refused(&listen("10.1.0.0/8, everybody")));
+}

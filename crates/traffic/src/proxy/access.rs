@@ -24,6 +24,8 @@ pub(crate) struct Entry {
     pub track: &'static str,
     #[serde(serialize_with = "as_text")]
     pub release: Arc<str>,
+    /// The client's address, behind proxies that are believed.
+    pub client: String,
     #[serde(serialize_with = "as_text")]
     pub method: http::Method,
     pub path: String,

@@ -11,14 +11,13 @@ use std::task::Poll;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::exchange::{Client, answer};
-use super::fields::Origin;
 use super::listen::{Door, Turns, Worker, closing, tune};
-use super::route::Times;
+use super::origin::{self, Origin};
+use super::route::{ServiceState, Times};
 use super::settings::{
     BUFFER_BYTES, HEAD_BYTES, HEADERS, PING_EVERY, RESETS, STREAM_BUFFER_BYTES, STREAMS,
 };
@@ -32,34 +31,50 @@ pub(crate) async fn serve(worker: Rc<Worker>, door: Arc<Door>, tcp: TcpStream, p
     let mut turns = door.turns();
     let slot = door.slot.load_full();
     let state = slot.state.load_full();
-    let (time, tls) = (state.time, state.tls.as_ref().map(|tls| tls.config()));
-    drop(state);
+    let time = state.time;
     tune(&tcp);
-    let line = Arc::new(Line::default());
-    let origin = Origin::new(peer, tls.is_some());
-    let client = Client { worker, door: Arc::clone(&door), slot, origin, line };
     let opened = tokio::select! {
         biased;
-        opened = timeout(time.head, open(Stream::new(tcp), tls)) => opened.ok(),
+        opened = timeout(time.head, open(tcp, peer, &state)) => opened.ok(),
         _ = turns.next() => None,
     };
+    drop(state);
     match opened {
-        Some(Ok((stream, true))) => over_http2(client, stream, time, turns).await,
-        Some(Ok((stream, false))) => over_http1(client, stream, time, turns).await,
+        Some(Ok(Opened { stream, origin, http2 })) => {
+            let line = Arc::new(Line::default());
+            let client = Client { worker, door: Arc::clone(&door), slot, origin, line };
+            if http2 {
+                over_http2(client, stream, time, turns).await;
+            } else {
+                over_http1(client, stream, time, turns).await;
+            }
+        }
         Some(Err(error)) => tracing::debug!(%error, %peer, "connection could not be opened"),
         None => {}
     }
     door.open.fetch_sub(1, Ordering::Relaxed);
 }
 
-/// Agrees on TLS where the door speaks it, and finds out whether the client speaks HTTP/2.
-async fn open(stream: Stream, tls: Option<Arc<ServerConfig>>) -> io::Result<(Stream, bool)> {
-    let mut stream = match tls {
-        Some(config) => stream.inside_tls(config).await?,
-        None => stream,
-    };
+/// A connection of which is known who is at its other end and what is spoken.
+struct Opened {
+    stream: Stream,
+    origin: Origin,
+    http2: bool,
+}
+
+/// Finds out whom a load balancer speaks for, agrees on TLS where the door speaks it, and
+/// finds out which version of HTTP the client speaks.
+async fn open(tcp: TcpStream, peer: SocketAddr, state: &ServiceState) -> io::Result<Opened> {
+    let (mut stream, mut client) = (Stream::new(tcp), peer);
+    if origin::contain(&state.proxy_protocol_from, peer.ip().to_canonical()) {
+        client = stream.take_header().await?.unwrap_or(peer);
+    }
+    if let Some(tls) = &state.tls {
+        stream = stream.inside_tls(tls.config()).await?;
+    }
     let http2 = stream.speaks_http2().await?;
-    Ok((stream, http2))
+    let origin = Origin::new(client, state.tls.is_some(), &state.forwarded_from);
+    Ok(Opened { stream, origin, http2 })
 }
 
 async fn over_http1(client: Client, stream: Stream, time: Times, mut turns: Turns) {

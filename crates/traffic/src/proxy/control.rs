@@ -207,6 +207,8 @@ impl Control {
             drain: route.drain.to_std(),
             tls,
             tls_fault,
+            proxy_protocol_from: route.door.proxy_protocol_from.clone(),
+            forwarded_from: route.door.forwarded_from.clone(),
             limits_us: route.latency_limits_us.clone(),
         })
     }

@@ -14,10 +14,11 @@ use rollout::bucket::bucket;
 use super::access::Entry;
 use super::body::{Download, Reply, Upload};
 use super::count::Cause;
-use super::fields::{self, Origin};
+use super::fields;
 use super::forward::{Answer, Failure, Forwarder, OverHyper};
 use super::guard::{Side, micros};
 use super::listen::{Door, Worker};
+use super::origin::{Asker, Origin};
 use super::route::{Slot, Times};
 use super::split::{self, Seat};
 use super::sticky::Key;
@@ -69,14 +70,15 @@ async fn serve(
     request: Request<Incoming>,
     started: Instant,
 ) -> Response<Reply> {
-    let Some(decided) = client.decide(&request) else {
+    let asker = client.origin.asker(request.headers());
+    let Some(decided) = client.decide(&request, &asker) else {
         client.slot.unserved.fetch_add(1, Ordering::Relaxed);
         return client.text(StatusCode::SERVICE_UNAVAILABLE, "no release serves here\n");
     };
     let Decided { seat, time, cookie, user } = decided;
-    let entry = client.worker.log.as_ref().map(|_| client.entry(&request, &seat, user));
+    let entry = client.worker.log.as_ref().map(|_| client.entry(&request, &asker, &seat, user));
     let mut visit = Visit::begin(&client.worker, seat, started, entry);
-    let mut response = match forward(client, request, &mut visit, &time).await {
+    let mut response = match forward(client, request, &asker, &mut visit, &time).await {
         Ok(forwarded) => forwarded.into_response(client, visit, time),
         Err(failure) => client.failed(failure, &mut visit),
     };
@@ -95,6 +97,7 @@ struct Forwarded {
 async fn forward(
     client: &Rc<Client>,
     mut request: Request<Incoming>,
+    asker: &Asker,
     visit: &mut Visit,
     time: &Times,
 ) -> Result<Forwarded, Failure> {
@@ -104,8 +107,8 @@ async fn forward(
         client.line.is_opaque().then(|| fields::upgrade_asked(request.headers())).flatten();
     let upgrade = protocol.map(|protocol| (protocol, hyper::upgrade::on(&mut request)));
     let (mut head, body) = request.into_parts();
-    let asked = upgrade.as_ref().map(|(protocol, _)| protocol.clone());
-    fields::for_upstream(&mut head.headers, head.version, &client.origin, asked);
+    let change_to = upgrade.as_ref().map(|(protocol, _)| protocol.clone());
+    fields::for_upstream(&mut head.headers, head.version, asker, change_to);
     // The connection of an HTTP/1.1 client sees to its idle limit; a stream has nobody else.
     let watched = (head.version == Version::HTTP_2).then_some(time.idle);
     (head.version, head.extensions) = (Version::HTTP_11, http::Extensions::new());
@@ -145,9 +148,9 @@ impl Forwarded {
 }
 
 impl Client {
-    fn decide(&self, request: &Request<Incoming>) -> Option<Decided> {
+    fn decide(&self, request: &Request<Incoming>, asker: &Asker) -> Option<Decided> {
         let state = self.slot.state.load();
-        let key = state.tie.key(request.headers(), &self.origin.address, &self.worker.keys);
+        let key = state.tie.key(request.headers(), &asker.address, &self.worker.keys);
         let seat = split::choose(&state, key.as_str())?;
         let cookie = match &key {
             Key::Fresh(fresh) => state.tie.set_cookie(fresh),
@@ -157,7 +160,13 @@ impl Client {
         Some(Decided { seat, time: state.time, cookie, user })
     }
 
-    fn entry(&self, request: &Request<Incoming>, seat: &Seat, user: u32) -> Box<Entry> {
+    fn entry(
+        &self,
+        request: &Request<Incoming>,
+        asker: &Asker,
+        seat: &Seat,
+        user: u32,
+    ) -> Box<Entry> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Box::new(Entry {
             time_ms: micros(now).checked_div(1_000).unwrap_or_default(),
@@ -167,6 +176,7 @@ impl Client {
                 Side::Canary => "canary",
             },
             release: Arc::clone(&seat.track.release),
+            client: asker.address.clone(),
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
             version: fields::version(request.version()),

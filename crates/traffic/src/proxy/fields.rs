@@ -1,12 +1,12 @@
 //! Header fields that a proxy removes and adds.
 
-use std::net::{IpAddr, SocketAddr};
-
 use http::header::{
-    CONNECTION, EXPECT, FORWARDED, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
+    CONNECTION, EXPECT, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+    TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::{HeaderMap, Version};
+
+use super::origin::Asker;
 
 /// Fields that mean the connection, not the message (RFC 9110, 7.6.1, and older proxies).
 const HOP_BY_HOP: [HeaderName; 8] = [
@@ -19,37 +19,6 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     TRANSFER_ENCODING,
     UPGRADE,
 ];
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-
-/// What is said of a client in every request on its connection.
-#[derive(Clone, Debug)]
-pub(crate) struct Origin {
-    /// The client's address as text.
-    pub address: String,
-    address_value: HeaderValue,
-    forwarded: HeaderValue,
-    scheme: HeaderValue,
-}
-
-impl Origin {
-    /// Of a client at this address, which speaks TLS or not.
-    pub(crate) fn new(peer: SocketAddr, tls: bool) -> Self {
-        let scheme = if tls { "https" } else { "http" };
-        let ip = peer.ip().to_canonical();
-        let address = ip.to_string();
-        let node = match ip {
-            IpAddr::V4(_) => format!("for={address};proto={scheme}"),
-            IpAddr::V6(_) => format!("for=\"[{address}]\";proto={scheme}"),
-        };
-        let value =
-            |text: &str| HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("unknown"));
-        let scheme = HeaderValue::from_static(scheme);
-        Self { address_value: value(&address), forwarded: value(&node), scheme, address }
-    }
-}
-
 /// The protocol a request asks to change to; `h2c` is never offered.
 pub(crate) fn upgrade_asked(headers: &HeaderMap) -> Option<HeaderValue> {
     let protocol =
@@ -70,25 +39,18 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Makes a request's head fit for the upstream. What a client claims about who forwarded it
-/// is dropped: nobody in front of this proxy is trusted. `Via` is extended, which is how
-/// loops are found. `Expect` is answered here.
+/// Makes a request's head fit for the upstream. Who forwarded it is said anew. `Via` is
+/// extended, which is how loops are found. `Expect` is answered here.
 pub(crate) fn for_upstream(
     headers: &mut HeaderMap,
     version: Version,
-    origin: &Origin,
+    asker: &Asker,
     upgrade: Option<HeaderValue>,
 ) {
     let trailers = names_trailers(headers);
     remove_hop_by_hop(headers);
     headers.remove(EXPECT);
-    headers.insert(FORWARDED_FOR, origin.address_value.clone());
-    headers.insert(FORWARDED_PROTO, origin.scheme.clone());
-    headers.insert(FORWARDED, origin.forwarded.clone());
-    match headers.get(HOST).cloned() {
-        Some(host) => headers.insert(FORWARDED_HOST, host),
-        None => headers.remove(FORWARDED_HOST),
-    };
+    asker.tell(headers);
     headers.append(VIA, via(version));
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -149,6 +111,7 @@ fn names_trailers(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::origin::Origin;
     use super::*;
 
     fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -187,12 +150,8 @@ mod tests {
             ("expect", "100-continue"),
             ("te", "trailers, gzip"),
         ]);
-        for_upstream(
-            &mut headers,
-            Version::HTTP_2,
-            &Origin::new("[::1]:9".parse().unwrap(), true),
-            None,
-        );
+        let origin = Origin::new("[::1]:9".parse().unwrap(), true, &[]);
+        for_upstream(&mut headers, Version::HTTP_2, &origin.asker(&HeaderMap::new()), None);
         let expected = map(&[
             ("host", "shop"),
             ("x-forwarded-for", "::1"),

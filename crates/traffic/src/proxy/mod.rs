@@ -15,6 +15,8 @@ mod head;
 mod health;
 mod listen;
 mod observe;
+mod origin;
+mod proxied;
 mod route;
 mod settings;
 mod split;

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use ipnet::IpNet;
 use rollout::route::{Bad, ServiceRoute, Snapshot, TrackRoute};
 use rollout::units::Weight;
 
@@ -36,6 +37,10 @@ pub(crate) struct ServiceState {
     pub tls: Option<Arc<Tls>>,
     /// Why it speaks without although the snapshot asks for it.
     pub tls_fault: Option<String>,
+    /// Who names the client in a header of the PROXY protocol.
+    pub proxy_protocol_from: Vec<IpNet>,
+    /// Whose word on the client is taken.
+    pub forwarded_from: Vec<IpNet>,
     pub limits_us: Vec<u64>,
 }
 
@@ -113,6 +118,8 @@ impl ServiceState {
             drain,
             tls: None,
             tls_fault: None,
+            proxy_protocol_from: Vec::new(),
+            forwarded_from: Vec::new(),
             limits_us: Vec::new(),
         }
     }

@@ -2,6 +2,7 @@
 //! somebody reads it.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::proxied::{self, Header};
 use super::tls::H2;
 
 /// What a client that speaks HTTP/2 without having been asked sends first (RFC 9113, 3.4).
@@ -50,6 +52,27 @@ impl Stream {
     /// Nothing of it was looked at.
     pub(crate) fn new(tcp: TcpStream) -> Self {
         Self { first: BytesMut::new(), rest: Rest::Tcp(tcp) }
+    }
+
+    /// Takes a header of the PROXY protocol off its beginning; the client it names.
+    ///
+    /// # Errors
+    /// When it begins with anything else, or ends first.
+    pub(crate) async fn take_header(&mut self) -> io::Result<Option<SocketAddr>> {
+        loop {
+            match proxied::read(&self.first) {
+                Header::Whole(length, client) => {
+                    self.first.advance(length);
+                    return Ok(client);
+                }
+                Header::Partial if self.more().await? > 0 => {}
+                Header::Partial => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Header::Malformed => {
+                    let text = "no header of the PROXY protocol";
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+                }
+            }
+        }
     }
 
     /// What the client says inside TLS, once that is agreed on.

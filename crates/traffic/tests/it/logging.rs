@@ -35,6 +35,7 @@ async fn each_request_is_one_line_without_query_or_key() {
         ("method", Value::from("POST")),
         ("path", Value::from("/buy")),
         ("version", Value::from("1.1")),
+        ("client", Value::from("127.0.0.1")),
         ("status", Value::from(200)),
         ("bytes_in", Value::from(4)),
         ("bytes_out", Value::from(2)),

@@ -7,6 +7,7 @@ mod faults;
 mod guarding;
 mod heads;
 mod http2;
+mod in_front;
 mod letting_go;
 mod logging;
 mod snapshots;

@@ -1,0 +1,288 @@
+//! Who asks: the client behind a connection, or behind the proxies in front whose word is taken.
+//!
+//! Anybody can send `X-Forwarded-For`. It is believed only from listed networks, and from its
+//! end: the last address that is not itself in one of them is the client. `Forwarded`
+//! (RFC 7239) is read the same way where the other is missing. From all others both are
+//! replaced.
+
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+
+use http::HeaderMap;
+use http::header::{FORWARDED, HOST, HeaderName, HeaderValue};
+use ipnet::IpNet;
+
+use super::head::is_host;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// Who is at the other end of a connection.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    peer: IpAddr,
+    scheme: &'static str,
+    believed: Rc<[IpNet]>,
+    /// What is said of requests when nobody in front is believed.
+    alone: Rc<Asker>,
+}
+
+/// Who asks one request, and what the upstream is told of it.
+#[derive(Debug)]
+pub(crate) struct Asker {
+    /// The client's address as text.
+    pub address: String,
+    forwarded_for: HeaderValue,
+    forwarded: HeaderValue,
+    scheme: HeaderValue,
+    /// As a believed proxy was asked; `None` is the request's own.
+    host: Option<HeaderValue>,
+}
+
+impl Origin {
+    /// Of the other end at this address, which speaks TLS or not. What it says of others is
+    /// taken when it is in one of the `believed` networks.
+    pub(crate) fn new(peer: SocketAddr, tls: bool, believed: &[IpNet]) -> Self {
+        let peer = peer.ip().to_canonical();
+        let scheme = if tls { "https" } else { "http" };
+        let alone = Asker {
+            address: peer.to_string(),
+            forwarded_for: value(&peer.to_string()),
+            forwarded: value(&element(peer, scheme)),
+            scheme: HeaderValue::from_static(scheme),
+            host: None,
+        };
+        let believed = if contain(believed, peer) { Rc::from(believed) } else { Rc::from([]) };
+        Self { peer, scheme, believed, alone: Rc::new(alone) }
+    }
+
+    /// Who asks the request with these headers.
+    pub(crate) fn asker(&self, headers: &HeaderMap) -> Rc<Asker> {
+        if self.believed.is_empty() {
+            return Rc::clone(&self.alone);
+        }
+        let listed = words(headers, &FORWARDED_FOR);
+        let elements = words(headers, &FORWARDED);
+        let client = if listed.is_empty() {
+            let named = elements.iter().map(|element| parameter(element, b"for"));
+            self.client(named.rev())
+        } else {
+            self.client(listed.iter().rev().map(|word| address(word)))
+        };
+        let scheme =
+            headers.get(FORWARDED_PROTO).filter(|scheme| *scheme == "http" || *scheme == "https");
+        let scheme = scheme.cloned().unwrap_or(HeaderValue::from_static(self.scheme));
+        let host = headers.get(FORWARDED_HOST).filter(|host| is_host(host.as_bytes()));
+        let before = if listed.is_empty() && client != self.peer {
+            vec![client.to_string().into_bytes()]
+        } else {
+            listed
+        };
+        let last = element(client, scheme.to_str().unwrap_or(self.scheme));
+        let forwarded = if elements.is_empty() {
+            value(&last)
+        } else {
+            joined(elements, &element(self.peer, self.scheme))
+        };
+        Rc::new(Asker {
+            address: client.to_string(),
+            forwarded_for: joined(before, &self.peer.to_string()),
+            forwarded,
+            scheme,
+            host: host.cloned(),
+        })
+    }
+
+    /// The last address, from the end, that is not a believed proxy's; where something is no
+    /// address, the one after it.
+    fn client(&self, from_the_end: impl Iterator<Item = Option<IpAddr>>) -> IpAddr {
+        let mut client = self.peer;
+        for before in from_the_end {
+            let Some(before) = before.filter(|_| contain(&self.believed, client)) else {
+                break;
+            };
+            client = before;
+        }
+        client
+    }
+}
+
+impl Asker {
+    /// Tells the upstream, in place of whatever the request says.
+    pub(crate) fn tell(&self, headers: &mut HeaderMap) {
+        headers.insert(FORWARDED_FOR, self.forwarded_for.clone());
+        headers.insert(FORWARDED_PROTO, self.scheme.clone());
+        headers.insert(FORWARDED, self.forwarded.clone());
+        match self.host.clone().or_else(|| headers.get(HOST).cloned()) {
+            Some(host) => headers.insert(FORWARDED_HOST, host),
+            None => headers.remove(FORWARDED_HOST),
+        };
+    }
+}
+
+/// Whether an address is in one of the networks.
+pub(crate) fn contain(networks: &[IpNet], address: IpAddr) -> bool {
+    networks.iter().any(|network| network.contains(&address))
+}
+
+/// The elements of a list, over all lines of the field.
+fn words(headers: &HeaderMap, name: &HeaderName) -> Vec<Vec<u8>> {
+    let lines = headers.get_all(name).into_iter();
+    let words = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
+    words.map(|word| word.trim_ascii().to_vec()).filter(|word| !word.is_empty()).collect()
+}
+
+/// The list with one element more.
+fn joined(mut words: Vec<Vec<u8>>, last: &str) -> HeaderValue {
+    words.push(last.as_bytes().to_vec());
+    HeaderValue::from_bytes(&words.join(&b", "[..])).unwrap_or_else(|_| value(last))
+}
+
+/// An address, with or without a port, quotes and brackets.
+fn address(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?.trim_matches('"');
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let ip = bare.parse().ok().or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip()));
+    ip.map(|ip: IpAddr| ip.to_canonical())
+}
+
+/// The address that a `Forwarded` element gives under `name`.
+fn parameter(element: &[u8], name: &[u8]) -> Option<IpAddr> {
+    let pairs = element.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
+    let values = pairs.filter_map(|pair| {
+        let (key, value) = pair.split_at_checked(name.len())?;
+        key.eq_ignore_ascii_case(name).then(|| value.strip_prefix(b"="))?
+    });
+    values.into_iter().next().and_then(address)
+}
+
+/// One element of `Forwarded`.
+fn element(ip: IpAddr, scheme: &str) -> String {
+    match ip {
+        IpAddr::V4(_) => format!("for={ip};proto={scheme}"),
+        IpAddr::V6(_) => format!("for=\"[{ip}]\";proto={scheme}"),
+    }
+}
+
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("unknown"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in fields {
+            map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        map
+    }
+
+    /// What becomes of a request with these fields from 10.0.0.1: the client, and the fields.
+    fn told(believed: &[&str], fields: &[(&'static str, &'static str)]) -> (String, HeaderMap) {
+        let believed: Vec<IpNet> = believed.iter().map(|text| text.parse().unwrap()).collect();
+        let origin = Origin::new("10.0.0.1:9".parse().unwrap(), false, &believed);
+        let mut headers = map(fields);
+        let asker = origin.asker(&headers);
+        asker.tell(&mut headers);
+        (asker.address.clone(), headers)
+    }
+
+    #[test]
+    fn nobody_is_believed_unless_listed() {
+        let claims = [
+            ("host", "shop"),
+            ("x-forwarded-for", "6.6.6.6"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "evil"),
+            ("forwarded", "for=6.6.6.6"),
+        ];
+        for believed in [&[][..], &["10.0.0.2/32", "fd00::/8"]] {
+            let expected = map(&[
+                ("host", "shop"),
+                ("x-forwarded-for", "10.0.0.1"),
+                ("x-forwarded-proto", "http"),
+                ("x-forwarded-host", "shop"),
+                ("forwarded", "for=10.0.0.1;proto=http"),
+            ]);
+            assert_eq!(told(believed, &claims), ("10.0.0.1".to_owned(), expected));
+        }
+    }
+
+    #[test]
+    fn the_client_is_the_last_address_that_is_no_believed_proxys() {
+        for (fields, client, forwarded_for) in [
+            (
+                &[("x-forwarded-for", "6.6.6.6, 7.7.7.7, 10.0.0.9")][..],
+                "7.7.7.7",
+                "6.6.6.6, 7.7.7.7, 10.0.0.9, 10.0.0.1",
+            ),
+            (
+                &[("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "7.7.7.7")],
+                "7.7.7.7",
+                "6.6.6.6, 7.7.7.7, 10.0.0.1",
+            ),
+            (
+                &[("x-forwarded-for", "10.0.0.3,10.0.0.2")],
+                "10.0.0.3",
+                "10.0.0.3, 10.0.0.2, 10.0.0.1",
+            ),
+            (&[("x-forwarded-for", "7.7.7.7:4000")], "7.7.7.7", "7.7.7.7:4000, 10.0.0.1"),
+            (
+                &[("x-forwarded-for", "7.7.7.7, unknown, 10.0.0.2")],
+                "10.0.0.2",
+                "7.7.7.7, unknown, 10.0.0.2, 10.0.0.1",
+            ),
+            (
+                &[("x-forwarded-for", "[2001:db8::1]:80")],
+                "2001:db8::1",
+                "[2001:db8::1]:80, 10.0.0.1",
+            ),
+            (
+                &[("forwarded", "for=6.6.6.6, For=\"[2001:db8::1]:80\";proto=https")],
+                "2001:db8::1",
+                "2001:db8::1, 10.0.0.1",
+            ),
+            (&[("forwarded", "by=x;proto=https")], "10.0.0.1", "10.0.0.1"),
+            (&[], "10.0.0.1", "10.0.0.1"),
+        ] {
+            let (address, headers) = told(&["10.0.0.0/8"], fields);
+            assert_eq!(
+                (address.as_str(), &headers[FORWARDED_FOR]),
+                (client, &value(forwarded_for)),
+                "{fields:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_believed_proxy_was_asked_is_passed_on() {
+        let fields = [
+            ("host", "inside:8080"),
+            ("x-forwarded-for", "7.7.7.7"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "shop.example"),
+        ];
+        let (_, headers) = told(&["10.0.0.1/32"], &fields);
+        let expected = map(&[
+            ("host", "inside:8080"),
+            ("x-forwarded-for", "7.7.7.7, 10.0.0.1"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "shop.example"),
+            ("forwarded", "for=7.7.7.7;proto=https"),
+        ]);
+        assert_eq!(headers, expected);
+        let fields = [
+            ("forwarded", "for=7.7.7.7"),
+            ("x-forwarded-proto", "gopher"),
+            ("x-forwarded-host", "a/b"),
+        ];
+        let (_, headers) = told(&["10.0.0.1/32"], &fields);
+        assert_eq!(headers["forwarded"], "for=7.7.7.7, for=10.0.0.1;proto=http");
+        assert_eq!(headers["x-forwarded-proto"], "http");
+        assert!(!headers.contains_key("x-forwarded-host"));
+    }
+}
