@@ -184,7 +184,8 @@ impl Checker {
             Place::Stage(_) | Place::Bake => waits_for_person(model),
             Place::Deploying | Place::Back => false,
         };
-        self.models.values().all(resting) && matches!(reader.next_due(), Ok(None))
+        self.models.values().all(resting)
+            && reader.pending(0, 1).is_ok_and(|pending| pending.is_empty())
     }
 
     /// What is left when nothing goes wrong any more: every delivery done or dead and on

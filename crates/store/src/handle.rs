@@ -208,12 +208,12 @@ impl Store {
         self.read(Reader::held).await
     }
 
-    /// See [`Reader::due`].
+    /// See [`Reader::pending`].
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<Delivery>, Failure> {
-        self.read(move |log| log.due(now, limit)).await
+    pub async fn pending(&self, after: u64, limit: u32) -> Result<Vec<Delivery>, Failure> {
+        self.read(move |log| log.pending(after, limit)).await
     }
 
     /// See [`Reader::deliveries`].
@@ -223,14 +223,6 @@ impl Store {
     pub async fn deliveries(&self, rollout: &str) -> Result<Vec<Delivery>, Failure> {
         let rollout = rollout.to_owned();
         self.read(move |log| log.deliveries(&rollout)).await
-    }
-
-    /// See [`Reader::next_due`].
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn next_due(&self) -> Result<Option<Timestamp>, Failure> {
-        self.read(Reader::next_due).await
     }
 
     /// See [`Reader::note`].

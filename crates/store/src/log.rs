@@ -162,24 +162,18 @@ pub trait Reader: Send + Sync {
     /// When the database cannot be read.
     fn held(&self) -> Result<Option<Held>, Failure>;
 
-    /// At most `limit` pending deliveries whose next attempt is at or before `now`, the longest
-    /// waiting first.
+    /// At most `limit` pending deliveries whose number is above `after`, in the order they were
+    /// owed. When to attempt them is not asked here: the time of day may be set back.
     ///
     /// # Errors
     /// When the database cannot be read.
-    fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<Delivery>, Failure>;
+    fn pending(&self, after: u64, limit: u32) -> Result<Vec<Delivery>, Failure>;
 
     /// Every delivery of one rollout, settled or not, in the order they were owed.
     ///
     /// # Errors
     /// When the database cannot be read.
     fn deliveries(&self, rollout: &str) -> Result<Vec<Delivery>, Failure>;
-
-    /// When the next pending delivery is due; `None` when nothing is pending.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    fn next_due(&self) -> Result<Option<Timestamp>, Failure>;
 
     /// The note under `key`.
     ///

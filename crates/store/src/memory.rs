@@ -17,7 +17,7 @@ use crate::anchor::Anchoring;
 use crate::chain::Tail;
 use crate::lease::{Held, Lease, LeaseError};
 use crate::log::{AppendError, Appended, Failure, Log, Reader, Record, Request};
-use crate::outbox::{Delivery, Outcome, SettleError};
+use crate::outbox::{Delivery, DeliveryState, Outcome, SettleError};
 
 /// What goes wrong with the next write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +96,16 @@ impl MemoryLog {
         self.database.lock().out = out;
     }
 
+    /// Lets nothing be written, as a full disk would, while all can be read.
+    pub fn set_full(&self, full: bool) {
+        self.database.lock().full = full;
+    }
+
+    /// Lets every append fail that holds an event of this kind; `None` lets all pass.
+    pub fn refuse(&self, kind: Option<&str>) {
+        self.database.lock().refused = kind.map(str::to_owned);
+    }
+
     /// Lets the database ask who writes, as it does from the start, or not: for a simulation that
     /// must notice two writers.
     pub fn set_fenced(&self, fenced: bool) {
@@ -114,6 +124,9 @@ impl MemoryLog {
     ) -> Result<T, E> {
         let fault = self.faults.pop_front();
         let mut database = self.database.reach()?;
+        if database.full {
+            return Err(Failure::Unavailable("the disk is full".into()).into());
+        }
         let unknown = || Failure::Unknown("the connection broke".into()).into();
         match fault {
             None => job(&mut database),
@@ -253,22 +266,17 @@ impl Reader for MemoryReader {
         Ok(self.database.reach()?.held.clone())
     }
 
-    fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<Delivery>, Failure> {
+    fn pending(&self, after: u64, limit: u32) -> Result<Vec<Delivery>, Failure> {
         let database = self.database.reach()?;
-        let mut due: Vec<_> = database.pending().filter(|(at, _)| *at <= now).collect();
-        due.sort_by_key(|(at, _)| *at);
-        due.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        Ok(due.into_iter().map(|(_, delivery)| delivery.clone()).collect())
+        let owed = database.outbox.iter().filter(|it| it.number > after);
+        let pending = owed.filter(|it| matches!(it.state, DeliveryState::Pending { .. }));
+        Ok(pending.take(usize::try_from(limit).unwrap_or(usize::MAX)).cloned().collect())
     }
 
     fn deliveries(&self, rollout: &str) -> Result<Vec<Delivery>, Failure> {
         let database = self.database.reach()?;
         let owed = database.outbox.iter();
         Ok(owed.filter(|it| it.rollout == rollout).cloned().collect())
-    }
-
-    fn next_due(&self) -> Result<Option<Timestamp>, Failure> {
-        Ok(self.database.reach()?.pending().map(|(at, _)| at).min())
     }
 
     fn note(&self, key: &str) -> Result<Option<String>, Failure> {

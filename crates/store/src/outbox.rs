@@ -26,6 +26,8 @@ pub struct Owed {
 /// A delivery as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
+    /// Its place among all deliveries, in the order they were owed; from 1.
+    pub number: u64,
     /// The idempotency key.
     pub key: String,
     /// The rollout whose event owes it.
@@ -49,7 +51,8 @@ pub struct Delivery {
 pub enum DeliveryState {
     /// To be attempted.
     Pending {
-        /// Not before.
+        /// When the next attempt was meant to be when the last one failed: for people. Whoever
+        /// delivers measures waits by a clock that is never set back.
         next_at: Timestamp,
         /// Why the last attempt failed; `None` before the first.
         reason: Option<String>,
@@ -75,7 +78,7 @@ pub enum Outcome {
     Done,
     /// It failed and is to be tried again.
     Retry {
-        /// Not before.
+        /// When that is meant to be.
         next_at: Timestamp,
         /// Why it failed.
         reason: String,

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use rollout::machine::{Actor, Command, Refusal, Rollout, RolloutId, Settled};
-use rollout::plan::Finding;
+use rollout::plan::{Finding, Webhook};
 use rollout::route::Snapshot;
-use store::outbox::Outcome;
+use store::outbox::{Delivery as Pending, Outcome};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::history::Replays;
@@ -60,9 +60,20 @@ pub(super) enum Ask {
     Mark(String, Outcome, oneshot::Sender<Result<(), EngineError>>),
     View(RolloutId, oneshot::Sender<Option<RolloutView>>),
     Views(oneshot::Sender<Vec<RolloutView>>),
+    Address(Box<Pending>, oneshot::Sender<Option<Address>>),
     Rollout(RolloutId, oneshot::Sender<Option<Rollout>>),
     Sync(Box<ProxyReport>, oneshot::Sender<ProxySync>),
     Stop(oneshot::Sender<()>),
+}
+
+/// Where a message goes.
+pub(super) struct Address {
+    /// The service it is about.
+    pub(super) service: String,
+    /// The receiver, if the plan names it.
+    pub(super) webhook: Option<Webhook>,
+    /// The end of the delivery is on record.
+    pub(super) settled: bool,
 }
 
 /// Speaks with the engine. Cheap to clone; every method answers [`EngineError::Stopped`] once
@@ -171,6 +182,11 @@ impl Engine {
     /// An attempt at a delivery is marked in the outbox.
     pub(super) async fn settle(&self, key: &str, outcome: Outcome) -> Result<(), EngineError> {
         self.ask(|done| Ask::Mark(key.to_owned(), outcome, done)).await?
+    }
+
+    /// Where a message goes; `None` when its rollout is not known.
+    pub(super) async fn address(&self, pending: &Pending) -> Result<Option<Address>, EngineError> {
+        self.ask(|done| Ask::Address(Box::new(pending.clone()), done)).await
     }
 
     /// Answers once the loop has stopped, by itself or because it was told to.

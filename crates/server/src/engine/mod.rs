@@ -23,6 +23,7 @@ mod back;
 mod clock;
 mod core;
 mod create;
+mod deliver;
 mod feed;
 mod gather;
 mod handle;

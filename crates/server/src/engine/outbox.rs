@@ -1,25 +1,30 @@
 //! Messages that are owed: performed after the fact, at least once, never in its way.
 //!
-//! The end of a delivery is an event first and a mark in the outbox second. A crash in between
-//! sends the message again under the same key, which the receiver tells apart; the other order
-//! could lose the event.
+//! A receiver gets one message at a time, in the order they were owed; one that failed waits for
+//! its time and lets the others pass. Receivers know nothing of each other: one that is slow
+//! delays nobody else's messages.
+//!
+//! Waits are measured by a clock that is never set back, and belong to this process: at its start
+//! everything that is pending is due at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use rollout::machine::{Delivery, RolloutId, Settled};
-use rollout::plan::Webhook;
 use rollout::units::Millis;
-use store::outbox::{Delivery as Pending, Outcome};
+use store::outbox::Delivery as Pending;
 use tokio::sync::Notify;
+use tokio::task::{Id, JoinError, JoinSet};
 
-use super::clock::Clock;
+use super::clock::{Clock, Mark};
+use super::deliver::{Attempted, Left, perform};
 use super::handle::{Engine, EngineError};
-use crate::notifiers::{self, Client, DeliveryError};
+use crate::notifiers::{self, Client};
 
-/// How many messages are taken at a time.
-const BATCH: u32 = 32;
-/// How long to wait when nothing new is owed: a message to be tried again may be due.
+/// How many messages are read from the log at a time.
+const PAGE: u32 = 256;
+/// How many receivers are spoken to at once.
+const AT_ONCE: usize = 16;
+/// How long to wait when nothing new is owed, and before what the log refused is tried again.
 const IDLE: Millis = Millis::from_secs(1);
 
 /// Delivers what is owed until the engine stops.
@@ -31,111 +36,117 @@ pub(super) async fn run(engine: Engine, owed: Arc<Notify>, clock: Clock) {
             return;
         }
     };
-    let mut unwritten = BTreeMap::new();
-    while !engine.asks.is_closed() {
-        if let Err(error) = deliver_due(&engine, &client, clock, &mut unwritten).await {
-            tracing::error!(%error, "the outbox is not served");
+    let mut outbox = Outbox {
+        engine,
+        client,
+        clock,
+        known: 0,
+        lanes: BTreeMap::new(),
+        under_way: JoinSet::new(),
+        busy: HashMap::new(),
+    };
+    while !outbox.engine.asks.is_closed() {
+        if let Err(error) = outbox.learn().await {
+            tracing::error!(%error, "the outbox cannot be read");
         }
+        outbox.begin();
         // Woken early or not, the next round looks at what is due.
-        let _ = tokio::time::timeout(IDLE.to_std(), owed.notified()).await;
+        tokio::select! {
+            Some(ended) = outbox.under_way.join_next_with_id() => outbox.end(ended),
+            () = owed.notified() => {}
+            () = tokio::time::sleep(IDLE.to_std()) => {}
+        }
     }
 }
 
-/// `unwritten` holds how attempts came out that could not be written down: while the log is
-/// out, a receiver must not get the same message each second.
-async fn deliver_due(
-    engine: &Engine,
-    client: &Client,
+struct Outbox {
+    engine: Engine,
+    client: Client,
     clock: Clock,
-    unwritten: &mut BTreeMap<String, Outcome>,
-) -> Result<(), EngineError> {
-    let due = engine.store.due(clock.now(), BATCH).await;
-    for pending in due.map_err(|error| EngineError::Log(error.to_string()))? {
-        let outcome = match unwritten.get(&pending.key) {
-            Some(outcome) => outcome.clone(),
-            None => attempt(engine, client, clock, &pending).await?,
+    /// The number of the last delivery that was read.
+    known: u64,
+    /// What each receiver is still to get, by its URL and by the deliveries' numbers.
+    lanes: BTreeMap<String, BTreeMap<u64, Waiting>>,
+    under_way: JoinSet<Left>,
+    /// The receiver and the number of each attempt under way.
+    busy: HashMap<Id, (String, u64)>,
+}
+
+struct Waiting {
+    pending: Pending,
+    /// How the last attempt came out, while that is not written down.
+    attempted: Option<Attempted>,
+    /// When the wait for the next attempt began, and how long it is.
+    since: Mark,
+    wait: Millis,
+}
+
+impl Outbox {
+    /// Takes in what has become owed since the last time.
+    async fn learn(&mut self) -> Result<(), EngineError> {
+        loop {
+            let page = self.engine.store.pending(self.known, PAGE).await;
+            let page = page.map_err(|error| EngineError::Log(error.to_string()))?;
+            if page.is_empty() {
+                return Ok(());
+            }
+            for pending in page {
+                let address = self.engine.address(&pending).await?;
+                let webhook = address.and_then(|address| address.webhook);
+                let receiver = webhook.map_or(String::new(), |webhook| webhook.url);
+                let (number, since) = (pending.number, self.clock.mark());
+                let waiting = Waiting { pending, attempted: None, since, wait: Millis::ZERO };
+                self.lanes.entry(receiver).or_default().insert(number, waiting);
+                self.known = number;
+            }
+        }
+    }
+
+    /// Begins attempts with receivers that nobody speaks to, the longest owed first.
+    fn begin(&mut self) {
+        let free = |receiver: &String| self.busy.values().all(|(busy, _)| busy != receiver);
+        let lanes = self.lanes.iter().filter(|(receiver, _)| free(receiver));
+        let due = |lane: &BTreeMap<u64, Waiting>| {
+            lane.iter().find(|(_, it)| it.since.elapsed() >= it.wait).map(|(number, _)| *number)
         };
-        unwritten.insert(pending.key.clone(), outcome.clone());
-        conclude(engine, &pending, outcome).await?;
-        unwritten.remove(&pending.key);
+        let ready = lanes.filter_map(|(receiver, lane)| Some((due(lane)?, receiver.clone())));
+        let mut ready: Vec<(u64, String)> = ready.collect();
+        ready.sort_unstable();
+        ready.truncate(AT_ONCE.saturating_sub(self.busy.len()));
+        for (number, receiver) in ready {
+            let Some(waiting) = self.lanes.get(&receiver).and_then(|lane| lane.get(&number)) else {
+                continue;
+            };
+            let (engine, client, clock) = (self.engine.clone(), self.client.clone(), self.clock);
+            let (pending, attempted) = (waiting.pending.clone(), waiting.attempted.clone());
+            let attempt =
+                async move { perform(&engine, &client, clock, &pending, attempted).await };
+            let task = self.under_way.spawn(attempt);
+            self.busy.insert(task.id(), (receiver, number));
+        }
     }
-    Ok(())
-}
 
-/// One attempt, unless the log says that it has come to its end before.
-async fn attempt(
-    engine: &Engine,
-    client: &Client,
-    clock: Clock,
-    pending: &Pending,
-) -> Result<Outcome, EngineError> {
-    let rollout = engine.rollout(&RolloutId(pending.rollout.clone())).await?;
-    if rollout.settled.contains(&pending.key) {
-        return Ok(Outcome::Done);
-    }
-    let Ok(message) = serde_json::from_str::<Delivery>(&pending.body) else {
-        return Ok(Outcome::Dead {
-            reason: "this version of sluice cannot read the message".to_owned(),
+    /// An attempt has ended.
+    fn end(&mut self, ended: Result<(Id, Left), JoinError>) {
+        let (id, left) = ended.unwrap_or_else(|error| {
+            tracing::error!(%error, "an attempt at a message broke off");
+            (error.id(), Left::All)
         });
-    };
-    let Some(webhook) = rollout.plan.notify.get(message.receiver) else {
-        return Ok(Outcome::Dead { reason: "the plan names no such receiver".to_owned() });
-    };
-    let body = body(&rollout.plan.service, &pending.rollout, pending, &message);
-    Ok(send(client, clock, webhook, pending, &body).await)
-}
-
-async fn send(
-    client: &Client,
-    clock: Clock,
-    webhook: &Webhook,
-    pending: &Pending,
-    body: &str,
-) -> Outcome {
-    match notifiers::webhook::deliver(client, webhook, &pending.key, clock.now(), body).await {
-        Ok(()) => Outcome::Done,
-        Err(error) => failed(clock, pending, &error),
-    }
-}
-
-/// A failure is tried again after a while, unless the receiver does not want it or it has been
-/// tried for long enough.
-fn failed(clock: Clock, pending: &Pending, error: &DeliveryError) -> Outcome {
-    let reason = error.to_string();
-    let again = notifiers::backoff(pending.attempts).filter(|_| !error.permanent);
-    match again {
-        None => Outcome::Dead { reason },
-        Some(wait) => {
-            let wait = error.retry_after.map_or(wait, |asked| asked.max(wait));
-            Outcome::Retry { next_at: clock.now().plus(wait), reason }
+        let Some((receiver, number)) = self.busy.remove(&id) else { return };
+        let Some(lane) = self.lanes.get_mut(&receiver) else { return };
+        let Some(waiting) = lane.get_mut(&number) else { return };
+        waiting.since = self.clock.mark();
+        match left {
+            Left::Nothing => {
+                lane.remove(&number);
+            }
+            Left::Attempt(wait) => {
+                waiting.pending.attempts = waiting.pending.attempts.saturating_add(1);
+                (waiting.attempted, waiting.wait) = (None, wait);
+            }
+            Left::Write(attempted) => (waiting.attempted, waiting.wait) = (Some(attempted), IDLE),
+            Left::All => waiting.wait = IDLE,
         }
+        self.lanes.retain(|_, lane| !lane.is_empty());
     }
-}
-
-async fn conclude(engine: &Engine, pending: &Pending, outcome: Outcome) -> Result<(), EngineError> {
-    let given_up = match &outcome {
-        Outcome::Retry { reason, .. } => {
-            tracing::warn!(key = pending.key, reason, "a message was not delivered");
-            return engine.settle(&pending.key, outcome).await;
-        }
-        Outcome::Done => None,
-        Outcome::Dead { reason } => Some(reason.clone()),
-    };
-    let settled = Settled { key: pending.key.clone(), given_up };
-    engine.settled(RolloutId(pending.rollout.clone()), settled).await?;
-    engine.settle(&pending.key, outcome).await
-}
-
-/// What a receiver gets.
-fn body(service: &str, rollout: &str, pending: &Pending, message: &Delivery) -> String {
-    serde_json::json!({
-        "type": format!("rollout.{}", message.kind),
-        "rollout": rollout,
-        "service": service,
-        "seq": pending.seq,
-        "at": pending.owed_at,
-        "level": message.level,
-        "text": message.text,
-    })
-    .to_string()
 }

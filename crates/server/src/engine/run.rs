@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rollout::machine::{Input, TripFacts};
+use rollout::machine::{Input, RolloutId, TripFacts};
 use rollout::route::Snapshot;
 use rollout::units::Millis;
 use store::Store;
 use store::lease::{Lease, LeaseError};
+use store::outbox::{Delivery as Pending, Outcome, SettleError};
 use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::time::MissedTickBehavior;
 use traffic::{Proxy, TripReport};
 
 use super::clock::Clock;
 use super::core::{Core, EngineSettings};
-use super::handle::{Ask, Engine, EngineError};
+use super::handle::{Address, Ask, Engine, EngineError};
 use super::proxies::{Proxies, ProxySync};
 use super::rates::Rates;
 use super::{outbox, recover};
@@ -197,8 +198,10 @@ impl Core {
                 let _ = done.send(self.feed(&id, input).await.map(|_| ()));
             }
             Ask::Mark(key, outcome, done) => {
-                let marked = self.store.settle(&self.lease, &key, outcome, self.clock.now()).await;
-                let _ = done.send(marked.map_err(|error| EngineError::Log(error.to_string())));
+                let _ = done.send(self.mark_attempt(&key, outcome).await);
+            }
+            Ask::Address(pending, done) => {
+                let _ = done.send(self.address(&pending));
             }
             Ask::View(id, done) => {
                 let _ = done.send(self.rollouts.get(&id).map(|rollout| self.show(rollout)));
@@ -219,6 +222,25 @@ impl Core {
             }
             Ask::Stop(_) => {}
         }
+    }
+
+    /// How an attempt came out goes into the outbox. What stands there already, because an answer
+    /// was lost, need not be written again.
+    async fn mark_attempt(&self, key: &str, outcome: Outcome) -> Result<(), EngineError> {
+        match self.store.settle(&self.lease, key, outcome, self.clock.now()).await {
+            Ok(()) | Err(SettleError::Settled { .. }) => Ok(()),
+            Err(error) => Err(EngineError::Log(error.to_string())),
+        }
+    }
+
+    fn address(&self, pending: &Pending) -> Option<Address> {
+        let rollout = self.rollouts.get(&RolloutId(pending.rollout.clone()))?;
+        let receiver = pending.receiver.parse::<usize>().ok();
+        Some(Address {
+            service: rollout.plan.service.clone(),
+            webhook: receiver.and_then(|index| rollout.plan.notify.get(index)).cloned(),
+            settled: rollout.settled.contains(&pending.key),
+        })
     }
 
     /// Without its proxy nothing serves, so the versions stop too; the log knows them, and

@@ -30,7 +30,7 @@ impl Controller {
     /// Pending deliveries whose time has come, or lies further ahead than a wait ever is
     /// because the clock was put back.
     fn due(&self, now: Timestamp) -> Vec<Delivery> {
-        let pending = self.log.reader().due(Timestamp(i64::MAX), u32::MAX).unwrap_or_default();
+        let pending = self.log.reader().pending(0, u32::MAX).unwrap_or_default();
         let due = pending.into_iter().filter(|delivery| match delivery.state {
             DeliveryState::Pending { next_at, .. } => {
                 next_at <= now || next_at > now.plus(LONGEST_WAIT)

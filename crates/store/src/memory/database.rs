@@ -7,7 +7,7 @@ use rollout::units::Timestamp;
 use crate::anchor::{self, Anchoring};
 use crate::chain::{GENESIS, Hash, Tail};
 use crate::lease::{Held, Lease, LeaseError, LostLease};
-use crate::log::{self, Append, AppendError, Appended, Entry, Record, Request};
+use crate::log::{self, Append, AppendError, Appended, Entry, Failure, Record, Request};
 use crate::outbox::{Delivery, DeliveryState, Outcome, SettleError};
 
 #[derive(Debug)]
@@ -23,6 +23,9 @@ pub(super) struct Database {
     pub(super) held: Option<Held>,
     pub(super) anchor: Tail,
     pub(super) out: bool,
+    pub(super) full: bool,
+    /// The kind of event that is not taken.
+    pub(super) refused: Option<String>,
     /// Whether a lease is asked for.
     pub(super) fenced: bool,
 }
@@ -39,6 +42,8 @@ impl Default for Database {
             held: None,
             anchor: Tail::EMPTY,
             out: false,
+            full: false,
+            refused: None,
             fenced: true,
         }
     }
@@ -65,14 +70,6 @@ impl Database {
     /// Whether `lease` may write.
     pub(super) fn check(&self, lease: &Lease) -> Result<(), LostLease> {
         if self.fenced { lease.check(self.epoch) } else { Ok(()) }
-    }
-
-    /// Deliveries waiting for an attempt, with the time of it, in the order they were owed.
-    pub(super) fn pending(&self) -> impl Iterator<Item = (Timestamp, &Delivery)> {
-        self.outbox.iter().filter_map(|delivery| match delivery.state {
-            DeliveryState::Pending { next_at, .. } => Some((next_at, delivery)),
-            DeliveryState::Done { .. } | DeliveryState::Dead { .. } => None,
-        })
     }
 
     /// Starts a new epoch, unless another process than the one of epoch `own` holds the lease.
@@ -121,6 +118,9 @@ impl Database {
                 found,
             });
         }
+        if entries.iter().any(|entry| Some(&entry.kind) == self.refused.as_ref()) {
+            return Err(Failure::Unavailable(format!("no room for {:?}", self.refused)).into());
+        }
         let mut owed = entries.iter().flat_map(|entry| &entry.owed);
         match owed.find(|owed| self.keys.contains_key(&owed.key)) {
             Some(owed) => Err(AppendError::Invalid(log::owed_twice(&owed.key))),
@@ -131,7 +131,9 @@ impl Database {
     fn owe(&mut self, record: &Record, entry: &Entry) {
         for owed in &entry.owed {
             self.keys.insert(owed.key.clone(), self.outbox.len());
+            let number = u64::try_from(self.outbox.len()).unwrap_or(u64::MAX).saturating_add(1);
             self.outbox.push(Delivery {
+                number,
                 key: owed.key.clone(),
                 rollout: record.rollout.clone(),
                 seq: record.seq,

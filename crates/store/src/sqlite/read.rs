@@ -124,22 +124,18 @@ impl Reader for SqliteReader {
         })
     }
 
-    fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<Delivery>, Failure> {
-        let sql = "SELECT key, rollout, seq, receiver, body, owed_at, attempts, state, at, reason
-            FROM outbox WHERE state = 'pending' AND at <= ?1 ORDER BY at, id LIMIT ?2";
-        self.ask(|it| rows(it, sql, (now.0, limit), delivery))
+    fn pending(&self, after: u64, limit: u32) -> Result<Vec<Delivery>, Failure> {
+        let sql =
+            "SELECT id, key, rollout, seq, receiver, body, owed_at, attempts, state, at, reason
+            FROM outbox WHERE state = 'pending' AND id > ?1 ORDER BY id LIMIT ?2";
+        self.ask(|it| rows(it, sql, (signed(after), limit), delivery))
     }
 
     fn deliveries(&self, rollout: &str) -> Result<Vec<Delivery>, Failure> {
-        let sql = "SELECT key, rollout, seq, receiver, body, owed_at, attempts, state, at, reason
+        let sql =
+            "SELECT id, key, rollout, seq, receiver, body, owed_at, attempts, state, at, reason
             FROM outbox WHERE rollout = ?1 ORDER BY id";
         self.ask(|it| rows(it, sql, [rollout], delivery))
-    }
-
-    fn next_due(&self) -> Result<Option<Timestamp>, Failure> {
-        let sql = "SELECT min(at) FROM outbox WHERE state = 'pending'";
-        let at: Option<i64> = self.ask(|it| it.query_row(sql, [], |row| row.get(0)))?;
-        Ok(at.map(Timestamp))
     }
 
     fn note(&self, key: &str) -> Result<Option<String>, Failure> {
@@ -232,14 +228,15 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
 
 fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
     Ok(Delivery {
-        key: row.get(0)?,
-        rollout: row.get(1)?,
-        seq: unsigned(row, 2)?,
-        receiver: row.get(3)?,
-        body: row.get(4)?,
-        owed_at: Timestamp(row.get(5)?),
-        attempts: row.get(6)?,
-        state: state(row, 7)?,
+        number: unsigned(row, 0)?,
+        key: row.get(1)?,
+        rollout: row.get(2)?,
+        seq: unsigned(row, 3)?,
+        receiver: row.get(4)?,
+        body: row.get(5)?,
+        owed_at: Timestamp(row.get(6)?),
+        attempts: row.get(7)?,
+        state: state(row, 8)?,
     })
 }
 

@@ -72,7 +72,7 @@ contract! {
     a_delivery_key_is_owed_once
     a_delivery_is_retried_until_it_is_done
     a_dead_delivery_stays_dead
-    due_deliveries_come_longest_waiting_first
+    pending_deliveries_come_in_the_order_they_were_owed
     settling_what_nobody_owes_is_refused
     notes_are_kept_replaced_listed_and_forgotten
     the_anchor_follows_the_log
@@ -85,7 +85,7 @@ fn an_empty_log_has_no_events_and_is_whole(backend: &dyn Backend) {
     assert_eq!(reader.events("a", 0), Ok(vec![]));
     assert_eq!(reader.rollouts(), Ok(vec![]));
     assert_eq!(reader.held(), Ok(None));
-    assert_eq!(reader.next_due(), Ok(None));
+    assert_eq!(reader.pending(0, 1), Ok(vec![]));
     let audit = chain::verify(&*reader).unwrap();
     assert!(audit.is_whole(), "{audit:?}");
 }
@@ -166,7 +166,7 @@ fn a_refused_append_leaves_nothing_behind_and_others_alone(backend: &dyn Backend
     let ok: Vec<bool> = answers.iter().map(Result::is_ok).collect();
     assert_eq!(ok, [true, false, false, true]);
     assert_eq!(log.reader().rollouts().unwrap(), ["a", "d"]);
-    let due = log.reader().due(NOW, 10).unwrap();
+    let due = log.reader().pending(0, 10).unwrap();
     let keys: Vec<_> = due.iter().map(|it| it.key.as_str()).collect();
     assert_eq!(keys, ["a:1:0", "d:1:0"]);
     assert!(chain::verify(&*log.reader()).unwrap().broken.is_none());
@@ -297,7 +297,7 @@ fn an_overtaken_lease_can_do_nothing(backend: &dyn Backend) {
     let settled = log.settle(&old, "a:1:0", &Outcome::Done, NOW);
     assert_eq!(settled, Err(lost.into()));
     assert_eq!(log.reader().tail().unwrap().position, 1);
-    assert_eq!(log.reader().due(NOW, 10).unwrap().len(), 1);
+    assert_eq!(log.reader().pending(0, 10).unwrap().len(), 1);
 }
 
 fn deliveries_are_stored_with_the_event_that_owes_them(backend: &dyn Backend) {
@@ -339,14 +339,11 @@ fn a_delivery_is_retried_until_it_is_done(backend: &dyn Backend) {
     let retry = Outcome::Retry { next_at: later, reason: "status 503".into() };
     log.settle(&lease, "a:1:0", &retry, NOW).unwrap();
     let reader = log.reader();
-    assert!(reader.due(Timestamp(later.0 - 1), 10).unwrap().is_empty());
-    assert_eq!(reader.next_due(), Ok(Some(later)));
-    let due = reader.due(later, 10).unwrap();
+    let pending = reader.pending(0, 10).unwrap();
     let waiting = DeliveryState::Pending { next_at: later, reason: Some("status 503".into()) };
-    assert_eq!((due[0].attempts, &due[0].state), (1, &waiting));
+    assert_eq!((pending[0].attempts, &pending[0].state), (1, &waiting));
     log.settle(&lease, "a:1:0", &Outcome::Done, later).unwrap();
-    assert!(reader.due(later, 10).unwrap().is_empty());
-    assert_eq!(reader.next_due(), Ok(None));
+    assert_eq!(reader.pending(0, 10), Ok(vec![]));
     let done = &reader.deliveries("a").unwrap()[0];
     assert_eq!(done.attempts, 2);
     assert_eq!(done.state, DeliveryState::Done { at: later });
@@ -364,22 +361,26 @@ fn a_dead_delivery_stays_dead(backend: &dyn Backend) {
     assert_eq!(refused, Err(settled));
     let stands = &log.reader().deliveries("a").unwrap()[0];
     assert_eq!((stands.attempts, &stands.state), (1, &state));
-    assert!(log.reader().due(NOW, 10).unwrap().is_empty());
+    assert!(log.reader().pending(0, 10).unwrap().is_empty());
 }
 
-fn due_deliveries_come_longest_waiting_first(backend: &dyn Backend) {
+fn pending_deliveries_come_in_the_order_they_were_owed(backend: &dyn Backend) {
     let mut log = backend.connect();
     let lease = lead(&mut *log);
     let keys = ["a:1:0", "a:1:1", "a:1:2"];
     log.append(&lease, append("a", 0, vec![owing(&keys)])).unwrap();
+    log.append(&lease, append("b", 0, vec![owing(&["b:1:0"])])).unwrap();
     let retry = Outcome::Retry { next_at: Timestamp(NOW.0 - 10), reason: "status 503".into() };
     log.settle(&lease, "a:1:2", &retry, NOW).unwrap();
-    let keys = |limit| {
-        let due = log.reader().due(NOW, limit).unwrap();
-        due.into_iter().map(|it| it.key).collect::<Vec<_>>()
-    };
-    assert_eq!(keys(10), ["a:1:2", "a:1:0", "a:1:1"]);
-    assert_eq!(keys(2), ["a:1:2", "a:1:0"]);
+    log.settle(&lease, "a:1:1", &Outcome::Done, NOW).unwrap();
+    let read = |after, limit| log.reader().pending(after, limit).unwrap();
+    let keys =
+        |after, limit| -> Vec<String> { read(after, limit).into_iter().map(|it| it.key).collect() };
+    assert_eq!(keys(0, 10), ["a:1:0", "a:1:2", "b:1:0"]);
+    assert_eq!(keys(0, 2), ["a:1:0", "a:1:2"]);
+    let first = read(0, 1)[0].number;
+    assert_eq!(keys(first, 10), ["a:1:2", "b:1:0"]);
+    assert_eq!(keys(u64::MAX, 10), [""; 0]);
 }
 
 fn settling_what_nobody_owes_is_refused(backend: &dyn Backend) {

@@ -26,10 +26,10 @@ async fn an_acknowledged_event_is_read_at_once_and_survives_closing() {
     assert_eq!(store.tail().await, Ok(appended.tail));
     assert_eq!(store.events("a", 0).await.unwrap().len(), 1);
     assert_eq!(store.rollouts().await.unwrap(), ["a"]);
-    let due = store.due(NOW, 10).await.unwrap();
-    assert_eq!(due[0].key, "a:1:0");
+    let pending = store.pending(0, 10).await.unwrap();
+    assert_eq!(pending[0].key, "a:1:0");
     store.settle(&lease, "a:1:0", Outcome::Done, NOW).await.unwrap();
-    assert_eq!(store.next_due().await, Ok(None));
+    assert_eq!(store.pending(0, 10).await, Ok(vec![]));
     store.put("child/1", "42").await.unwrap();
     store.close().await;
 

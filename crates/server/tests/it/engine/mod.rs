@@ -3,5 +3,6 @@
 mod doors;
 mod log;
 mod outlives;
+mod owed;
 mod remote;
 mod world;

@@ -21,6 +21,7 @@ use traffic::ProxySettings;
 
 use crate::deployer::world::{kill, processes};
 use crate::roles;
+use crate::webhook::receiver::Receiver;
 
 /// How long anything may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -177,6 +178,12 @@ impl World {
         panic!("it never came to that: {:?}", self.engine.view(id).await)
     }
 
+    /// Lets the plan name these receivers.
+    pub(crate) fn tell(&mut self, receivers: &[&Receiver]) {
+        let lines = receivers.iter().map(|it| format!("  - {{ webhook: '{}' }}\n", it.url()));
+        self.more = format!("notify:\n{}", lines.collect::<String>());
+    }
+
     /// How the proxies are told to serve the service now.
     pub(crate) fn route(&self) -> ServiceRoute {
         let snapshot = self.engine.snapshots().borrow().clone();
@@ -190,7 +197,7 @@ impl Drop for World {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
-        for number in 1..=3 {
+        for number in 1..=4 {
             processes(&format!("{}-{number}", self.service)).into_keys().for_each(kill);
         }
     }

@@ -1,5 +1,5 @@
 //! The webhook notifier against a real receiver.
 
 mod delivery;
-mod receiver;
+pub(crate) mod receiver;
 mod refusal;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 /// One request as it came.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ impl Request {
 pub(crate) struct Receiver {
     port: u16,
     requests: Arc<Mutex<Vec<Request>>>,
+    /// Whether it answers.
+    gate: watch::Sender<bool>,
 }
 
 impl Receiver {
@@ -36,12 +39,18 @@ impl Receiver {
         let port = listener.local_addr().unwrap().port();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let kept = requests.clone();
+        let (gate, open) = watch::channel(true);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(take(stream, answer.clone(), kept.clone()));
+                tokio::spawn(take(stream, answer.clone(), kept.clone(), open.clone()));
             }
         });
-        Self { port, requests }
+        Self { port, requests, gate }
+    }
+
+    /// From now on requests are taken and remembered, and answered once this is lifted.
+    pub(crate) fn hold(&self, hold: bool) {
+        self.gate.send_replace(!hold);
     }
 
     /// A response with nothing but a status and headers.
@@ -58,9 +67,15 @@ impl Receiver {
     }
 }
 
-async fn take(mut stream: TcpStream, answer: Arc<Vec<u8>>, requests: Arc<Mutex<Vec<Request>>>) {
+async fn take(
+    mut stream: TcpStream,
+    answer: Arc<Vec<u8>>,
+    requests: Arc<Mutex<Vec<Request>>>,
+    mut open: watch::Receiver<bool>,
+) {
     let Some(request) = read(&mut stream).await else { return };
     requests.lock().unwrap().push(request);
+    drop(open.wait_for(|open| *open).await);
     let _gone = stream.write_all(&answer).await;
 }
 
