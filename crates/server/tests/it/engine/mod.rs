@@ -4,5 +4,6 @@ mod doors;
 mod log;
 mod outlives;
 mod owed;
+mod queue;
 mod remote;
 mod world;
