@@ -14,7 +14,7 @@
 //! Sekhon, *Time-uniform, nonparametric, nonasymptotic confidence sequences* (2021). With
 //! independent requests it needs 1.15 to 1.4 times the fewest requests any test can.
 
-use super::logs::{ln_mean_exp, real};
+use super::logs::ln_mean_exp;
 
 /// Odds ratios of broken limits, for shares of a few percent.
 pub const R_BAD: [f64; 8] = [1.25, 1.5, 2.0, 3.0, 6.0, 15.0, 60.0, 1000.0];
@@ -38,21 +38,6 @@ pub fn log_e(bad: f64, total: f64, limit: f64, ratios: &[f64]) -> f64 {
     ln_mean_exp(ratios.iter().map(|&ratio| gain(bad, total, limit, ratio)))
 }
 
-/// The fewest bad requests of `total` that prove `limit` broken; `None` when not even all
-/// of them would. `ratios` above one; `ln_needed` is `ln 1/alpha`.
-pub fn min_bad_to_fail(total: u64, limit: f64, ln_needed: f64, ratios: &[f64]) -> Option<u64> {
-    first(total, |bad| log_e(real(bad), real(total), limit, ratios) >= ln_needed)
-}
-
-/// The most bad requests of `total` that still prove `limit` kept; `None` when not even
-/// none at all would. `ratios` below one; `ln_needed` is `ln 1/alpha`.
-pub fn max_bad_to_pass(total: u64, limit: f64, ln_needed: f64, ratios: &[f64]) -> Option<u64> {
-    match first(total, |bad| log_e(real(bad), real(total), limit, ratios) < ln_needed) {
-        Some(too_many) => too_many.checked_sub(1),
-        None => Some(total),
-    }
-}
-
 /// The largest share that is refuted as too small: the true one lies below this with
 /// probability at most `alpha`, however often it is read. `ratios` above one; in 0..=1.
 pub fn lower_bound(bad: f64, total: f64, ln_needed: f64, ratios: &[f64]) -> f64 {
@@ -65,23 +50,6 @@ pub fn lower_bound(bad: f64, total: f64, ln_needed: f64, ratios: &[f64]) -> f64 
 pub fn upper_bound(bad: f64, total: f64, ln_needed: f64, ratios: &[f64]) -> f64 {
     let refuted = |limit| log_e(bad, total, limit, ratios) >= ln_needed;
     if refuted(1.0) { bisect(|limit| !refuted(limit)).1 } else { 1.0 }
-}
-
-/// The first of `0..=end` that `holds`, given that all after it hold too.
-fn first(end: u64, holds: impl Fn(u64) -> bool) -> Option<u64> {
-    if !holds(end) {
-        return None;
-    }
-    let (mut low, mut high) = (0, end);
-    while low < high {
-        let middle = low.midpoint(high);
-        if holds(middle) {
-            high = middle;
-        } else {
-            low = middle.saturating_add(1);
-        }
-    }
-    Some(high)
 }
 
 /// Where `holds` ends on 0..=1, from both sides, given that it holds at zero.

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use rollout::evidence::histogram::{BUCKETS, bucket_of, merge, quantile_us, upper_us};
 use rollout::evidence::sequential::{
-    R_BAD, R_GOOD, R_LAT, gain, log_e, lower_bound, max_bad_to_pass, min_bad_to_fail, upper_bound,
+    R_BAD, R_GOOD, R_LAT, gain, log_e, lower_bound, upper_bound,
 };
 use rollout::evidence::wealth::Wealth;
 use rollout::evidence::{GateSpec, GateState, Tally, Trip, TripSpec};
@@ -51,25 +51,6 @@ proptest! {
         let lower = lower_bound(bad, real(total), ln_needed, &R_BAD);
         let upper = upper_bound(bad, real(total), ln_needed, &R_GOOD);
         prop_assert!(0.0 <= lower && lower <= share && share <= upper && upper <= 1.0);
-    }
-
-    #[test]
-    fn boundaries_are_where_the_evidence_crosses(
-        total in 1_u32..100_000, limit in 0.0005..0.6_f64, ln_needed in 1.0..12.0_f64,
-    ) {
-        let at = |bad: u64, ratios: &[f64]| log_e(real(u32::try_from(bad).unwrap()), real(total), limit, ratios);
-        if let Some(bad) = min_bad_to_fail(u64::from(total), limit, ln_needed, &R_BAD) {
-            prop_assert!(at(bad, &R_BAD) >= ln_needed);
-            prop_assert!(bad == 0 || at(bad - 1, &R_BAD) < ln_needed);
-        } else {
-            prop_assert!(at(u64::from(total), &R_BAD) < ln_needed);
-        }
-        if let Some(bad) = max_bad_to_pass(u64::from(total), limit, ln_needed, &R_GOOD) {
-            prop_assert!(at(bad, &R_GOOD) >= ln_needed);
-            prop_assert!(bad == u64::from(total) || at(bad + 1, &R_GOOD) < ln_needed);
-        } else {
-            prop_assert!(at(0, &R_GOOD) < ln_needed);
-        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use rollout::evidence::Tally;
 use rollout::evidence::blocks::{FailBets, Observation, PassBets};
 use rollout::evidence::budget::average;
 use rollout::evidence::sequential::{
-    R_BAD, R_GOOD, R_LAT, gain, log_e, lower_bound, max_bad_to_pass, min_bad_to_fail, upper_bound,
+    R_BAD, R_GOOD, R_LAT, gain, log_e, lower_bound, upper_bound,
 };
 use rollout::evidence::two_sample::{gains, theta};
 use rollout::evidence::wealth::Wealth;
@@ -75,13 +75,19 @@ fn evidence_for_a_slower_quantile_is_exact() {
     }
 }
 
+/// How many bad requests of all of a case are `enough`: the number at which it turns.
+fn turning(case: &Value, ratios: &[f64], enough: impl Fn(f64) -> bool) -> Option<u32> {
+    let (total, limit) = (number(&case["N"]), number(&case["m"]));
+    let all = u32::try_from(case["N"].as_u64().unwrap()).unwrap();
+    (0..=all).find(|&bad| enough(log_e(f64::from(bad), total, limit, ratios)))
+}
+
 #[test]
 fn the_fewest_failures_that_fail_a_gate_are_known() {
     for case in vectors("rollback_boundary_min_failures") {
         let needed = -number(&case["alpha"]).ln();
-        let found =
-            min_bad_to_fail(case["N"].as_u64().unwrap(), number(&case["m"]), needed, &R_BAD);
-        assert_eq!(found, case["S_min"].as_u64(), "{case}");
+        let found = turning(&case, &R_BAD, |evidence| evidence >= needed);
+        assert_eq!(found.map(u64::from), case["S_min"].as_u64(), "{case}");
     }
 }
 
@@ -89,9 +95,9 @@ fn the_fewest_failures_that_fail_a_gate_are_known() {
 fn the_most_failures_that_pass_a_gate_are_known() {
     for case in vectors("pass_boundary_max_failures") {
         let needed = -number(&case["alpha"]).ln();
-        let found =
-            max_bad_to_pass(case["N"].as_u64().unwrap(), number(&case["m"]), needed, &R_GOOD);
-        assert_eq!(found, case["S_max"].as_u64(), "{case}");
+        let too_many = turning(&case, &R_GOOD, |evidence| evidence < needed);
+        let most = too_many.and_then(|bad| bad.checked_sub(1)).map(u64::from);
+        assert_eq!(most, case["S_max"].as_u64(), "{case}");
     }
 }
 
