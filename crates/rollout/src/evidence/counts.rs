@@ -47,7 +47,7 @@ pub struct Block {
 /// So many bad requests of so many: what a gate looks at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
-    /// Requests that count against the gate; at most `total`.
+    /// Requests that count against the gate.
     pub bad: u64,
     /// All requests.
     pub total: u64,
@@ -70,9 +70,16 @@ impl Tally {
         Ok(Self { bad, total })
     }
 
-    /// Whether this can be: no more bad requests than requests.
-    pub const fn is_possible(self) -> bool {
-        self.bad <= self.total
+    /// With every bad request counted as a request.
+    ///
+    /// A window may hold more bad requests than requests: one that was counted in an earlier
+    /// window and then broke off in its body, or one whose failure was read a moment before the
+    /// request itself. Such a failure is a fact and must not be lost; taken as one request more,
+    /// it makes the share too low over both windows rather than too high.
+    #[must_use]
+    pub const fn whole(self) -> Self {
+        let total = if self.total > self.bad { self.total } else { self.bad };
+        Self { bad: self.bad, total }
     }
 
     /// The share of bad requests, 0..=1; `None` without requests.
@@ -113,14 +120,14 @@ fn count(what: &str, value: f64) -> Result<u64, String> {
 }
 
 impl TrackCounts {
-    /// How many requests were bad in the sense of `bad`; `None` when that was not counted
-    /// (no such latency limit), or when more were bad than there were.
+    /// How many requests were bad in the sense of `bad`, [whole](Tally::whole); `None` when that
+    /// was not counted (no such latency limit).
     pub fn tally(&self, bad: Bad) -> Option<Tally> {
         let bad = match bad {
             Bad::Failed => self.failures,
             Bad::SlowerThan(limit) => *self.slower_than.get(limit)?,
         };
-        Some(Tally { bad, total: self.requests }).filter(|tally| tally.is_possible())
+        Some(Tally { bad, total: self.requests }.whole())
     }
 }
 
@@ -159,7 +166,7 @@ mod tests {
         };
         assert_eq!(counts.tally(Bad::Failed), Some(Tally { bad: 1, total: 9 }));
         assert_eq!(counts.tally(Bad::SlowerThan(0)), Some(Tally { bad: 4, total: 9 }));
-        assert_eq!(counts.tally(Bad::SlowerThan(1)), None, "more slow ones than requests");
+        assert_eq!(counts.tally(Bad::SlowerThan(1)), Some(Tally { bad: 10, total: 10 }));
         assert_eq!(counts.tally(Bad::SlowerThan(2)), None, "never counted");
     }
 }

@@ -73,7 +73,7 @@ pub(super) enum Heard {
 
 impl GateState {
     /// Nothing observed yet.
-    pub fn new(_spec: &GateSpec) -> Self {
+    pub fn new() -> Self {
         Self {
             canary: Sums::default(),
             stable: Sums::default(),
@@ -88,13 +88,9 @@ impl GateState {
         }
     }
 
-    /// Takes one block of `length`. A tally that cannot be (more bad requests than requests)
-    /// makes the block a missing one.
+    /// Takes one block of `length`; each tally as a [whole](Tally::whole).
     pub fn observe(&mut self, spec: &GateSpec, canary: Tally, stable: Tally, length: Millis) {
-        if !(canary.is_possible() && stable.is_possible()) {
-            self.missing("its source counted more bad requests than requests");
-            return;
-        }
+        let (canary, stable) = (canary.whole(), stable.whole());
         self.heard = Heard::Observed;
         self.stable.add(stable);
         if canary.total == 0 {
@@ -169,5 +165,11 @@ impl GateState {
             self.absolute.restart(step);
             self.relative.restart(step);
         }
+    }
+}
+
+impl Default for GateState {
+    fn default() -> Self {
+        Self::new()
     }
 }

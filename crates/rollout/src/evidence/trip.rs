@@ -112,8 +112,7 @@ impl Trip {
     /// Counters are read one after the other, so a failure may be seen a moment before its
     /// request; it then counts as a request too.
     pub fn observe(&mut self, spec: &TripSpec, canary: Tally, stable: Tally) {
-        let [canary, stable] =
-            [canary, stable].map(|seen| Tally { bad: seen.bad, total: seen.total.max(seen.bad) });
+        let (canary, stable) = (canary.whole(), stable.whole());
         self.canary = self.canary.plus(canary);
         self.stable = self.stable.plus(stable);
         self.stable_now |= stable.total > 0;

@@ -82,7 +82,7 @@ impl Rollout {
             return;
         };
         self.records.push(StageRecord::begin(stage.name.clone(), stage.weight, at));
-        let gates = gate_specs(&self.plan, index).iter().map(GateState::new).collect();
+        let gates = gate_specs(&self.plan, index).iter().map(|_| GateState::new()).collect();
         self.state = State::Running(Running {
             stage: index,
             phase: Phase::Stage,

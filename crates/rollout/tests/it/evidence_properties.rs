@@ -145,7 +145,7 @@ fn blocks_of_a_healthy_canary_earn_nothing_on_average_whatever_happens_inside_th
     for (bad, chance) in [(20, 0.1), (10, 0.2), (4, 0.5), (20, 0.05)] {
         let outcomes = [(bad, chance), (0, 1.0 - chance)];
         let evidence = |past: &[u64]| {
-            let mut state = GateState::new(&spec);
+            let mut state = GateState::new();
             for &bad in past {
                 let canary = Tally { bad, total: 20 };
                 state.observe(&spec, canary, Tally::default(), Millis::from_secs(30));
@@ -182,7 +182,7 @@ fn blocks_of_a_canary_like_stable_earn_nothing_on_average_in_a_shared_outage() {
             })
             .to_vec();
         let mean = mean_evidence(&outcomes, 5, |past| {
-            let mut state = GateState::new(&spec);
+            let mut state = GateState::new();
             for &(bad, stable_bad) in past {
                 let stable = Tally { bad: stable_bad, total: 1 };
                 state.observe(&spec, Tally { bad, total: 2 }, stable, Millis::from_secs(30));

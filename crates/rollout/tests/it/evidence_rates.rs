@@ -61,7 +61,7 @@ fn play(runs: u64, mut block: impl FnMut(&mut Random, u32) -> (Tally, Tally)) ->
     let (mut fails, mut passes) = (0, 0);
     for run in 0..runs {
         let mut random = Random(run);
-        let mut state = GateState::new(&spec);
+        let mut state = GateState::new();
         let mut answers = Vec::new();
         for number in 0..BLOCKS {
             let (canary, stable) = block(&mut random, number);
@@ -82,7 +82,7 @@ fn blocks_until_fail(rate: f64) -> (u32, u32) {
     let mut lengths: Vec<u32> = (0..200)
         .map(|run| {
             let mut random = Random(run);
-            let mut state = GateState::new(&spec);
+            let mut state = GateState::new();
             (1..=BLOCKS)
                 .find(|_| {
                     let (mut canary, stable) = random.block(rate.min(0.5));
