@@ -71,9 +71,9 @@ impl FailBets {
         self.0.grow(F_BET.map(|stake| (stake * (seen.x / seen.mu - 1.0)).ln_1p()));
     }
 
-    /// Puts `step` of the cash in, or what is left.
-    pub fn restart(&mut self, step: f64) {
-        self.0.put_in(step);
+    /// Puts one of so many parts of the cash that is left in.
+    pub fn restart(&mut self, parts: f64) {
+        self.0.restart(parts);
     }
 
     /// Natural log of the evidence that the limit is broken.

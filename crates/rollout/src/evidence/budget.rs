@@ -24,6 +24,9 @@ const TRIP_PART: f64 = 0.1;
 const LEAST_RATE: f64 = 1e-12;
 /// How often verdicts get fresh wealth.
 const VERDICT_RESTART: Millis = Millis::from_secs(300);
+/// Verdicts spread their cash over at least so many restarts, eight hours: a stage may hold for
+/// long, and a bake of a day goes on with the evidence of a last stage that has no soak at all.
+const VERDICT_RESTARTS_AT_LEAST: u32 = 96;
 /// How often trips do.
 const TRIP_RESTART: Millis = Millis::from_secs(10);
 /// Trips spread their cash over at least an hour: stages often last longer than their soak.
@@ -80,7 +83,7 @@ pub fn gate_specs(plan: &Plan, stage: usize) -> Vec<GateSpec> {
         ln_pass,
         min_requests: plan.min_requests,
         restart_every_blocks: times(VERDICT_RESTART, plan.block()),
-        restarts: times(soak, VERDICT_RESTART),
+        restarts: times(soak, VERDICT_RESTART.max(plan.block())).max(VERDICT_RESTARTS_AT_LEAST),
     };
     let stage = plan.stages.get(stage);
     stage

@@ -30,7 +30,8 @@ pub struct GateSpec {
     pub min_requests: u64,
     /// Fresh wealth is put in after so many blocks with traffic; at least 1.
     pub restart_every_blocks: u32,
-    /// Over how many restarts the cash is spread; when it is spent, there is no more.
+    /// Over about how many restarts the cash is spread; later ones get less and less of it, see
+    /// [`wealth`](super::wealth).
     pub restarts: u32,
 }
 
@@ -160,10 +161,12 @@ impl GateState {
     /// Only blocks with traffic count, as only they count for the soak: a service that sleeps
     /// at night shall not have spent its cash in the morning.
     fn restart(&mut self, spec: &GateSpec) {
-        if self.canary.blocks.checked_rem(spec.restart_every_blocks.max(1)) == Some(0) {
-            let step = CASH / f64::from(spec.restarts.max(1));
-            self.absolute.restart(step);
-            self.relative.restart(step);
+        let (blocks, every) = (self.canary.blocks, spec.restart_every_blocks.max(1));
+        if blocks.checked_rem(every) == Some(0) {
+            let before = blocks.checked_div(every).unwrap_or(0).saturating_sub(1);
+            let parts = f64::from(spec.restarts.max(1)) + f64::from(before);
+            self.absolute.restart(parts);
+            self.relative.restart(parts);
         }
     }
 }

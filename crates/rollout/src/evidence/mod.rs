@@ -23,6 +23,9 @@
 //! healthy burst reaches ([`trip`]). The controller looks once a block at the gate itself; one
 //! block is one observation, because failures come in bursts ([`blocks`]).
 //!
+//! Both keep half of their wealth as cash and put it in bit by bit, so that a release that was
+//! fine for days is seen to break nearly as soon as one that never was ([`wealth`]).
+//!
 //! # The rules of a verdict
 //!
 //! **Fail** of `below m` asks for two things at the same block: the blocks say that `m` is

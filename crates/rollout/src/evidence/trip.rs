@@ -35,7 +35,7 @@ pub struct TripSpec {
     pub ln_threshold: f64,
     /// How often fresh wealth is put in, so that a late break is seen as fast as an early one.
     pub restart_every: Millis,
-    /// Over how many restarts the wealth is spread.
+    /// Over about how many restarts the wealth is spread; later ones get less and less of it.
     pub restarts: u32,
 }
 
@@ -68,6 +68,8 @@ pub struct Trip {
     per_request: [f64; 8],
     absolute: Wealth<8>,
     relative: Wealth<8>,
+    /// How often fresh wealth has been put in.
+    restarts: u32,
     /// Requests to canary and stable since somebody last failed.
     waiting: (u64, u64),
     /// Whether stable had traffic since the last restart, and before it since the one before.
@@ -99,6 +101,7 @@ impl Trip {
             per_request: R_BAD.map(|ratio| (spec.limit * (ratio - 1.0)).ln_1p()),
             absolute: Wealth::new(CASH),
             relative: Wealth::new(CASH),
+            restarts: 0,
             waiting: (0, 0),
             stable_now: false,
             stable_before: false,
@@ -142,15 +145,14 @@ impl Trip {
         }
     }
 
-    /// Puts fresh wealth in; call it every [`TripSpec::restart_every`].
-    ///
-    /// Each step is the same part of the cash that is *left*, so a stage that lasts longer
-    /// than planned still has some, if less.
+    /// Puts fresh wealth in; call it every [`TripSpec::restart_every`]. A stage that lasts longer
+    /// than planned still has some, if less; see [`super::wealth`].
     pub fn restart(&mut self, spec: &TripSpec) {
-        let parts = f64::from(spec.restarts.max(1));
+        let parts = f64::from(spec.restarts.max(1)) + f64::from(self.restarts);
         for wealth in [&mut self.absolute, &mut self.relative] {
-            wealth.put_in(wealth.cash() / parts);
+            wealth.restart(parts);
         }
+        self.restarts = self.restarts.saturating_add(1);
         self.stable_before = self.stable_now;
         self.stable_now = false;
     }

@@ -8,6 +8,12 @@
 //! almost nothing, and a plain e-process then needs minutes of total failure to recover. So
 //! part of the wealth is kept as cash and put in bit by bit. Moving cash into a bet changes
 //! nothing at that moment, so it stays an e-process.
+//!
+//! **How much, when.** Nobody knows how long a stage will last: it may hold, and a bake of days
+//! may follow. Equal steps are spent one day, and from then on nothing new starts; steps that
+//! are the same part of what is left shrink to nothing within a few times their number. So the
+//! `n`th step (from 0) is one of `parts + n` parts of what is left: about even over the first
+//! `parts` steps, and `parts / (parts + n)^2` of the cash, never nothing, after them.
 
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +40,11 @@ impl<const K: usize> Wealth<K> {
         }
     }
 
+    /// Moves one of so many parts of the cash that is left into every bet.
+    pub fn restart(&mut self, parts: f64) {
+        self.put_in(self.cash / parts.max(1.0));
+    }
+
     /// Moves `step` of the cash, or what is left of it, into every bet.
     pub fn put_in(&mut self, step: f64) {
         let step = step.min(self.cash);
@@ -43,11 +54,6 @@ impl<const K: usize> Wealth<K> {
                 *part = ln_add(*part, step.ln());
             }
         }
-    }
-
-    /// What is still kept back.
-    pub const fn cash(&self) -> f64 {
-        self.cash
     }
 
     /// Natural log of all there is.
@@ -69,6 +75,6 @@ mod tests {
         assert!((wealth.ln() - before).abs() < 1e-12);
         wealth.put_in(9.0);
         assert!((wealth.ln() - before).abs() < 1e-12);
-        assert!(wealth.cash() == 0.0);
+        assert!(wealth.cash == 0.0);
     }
 }

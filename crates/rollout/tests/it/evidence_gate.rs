@@ -22,7 +22,7 @@ fn spec(test: Test) -> GateSpec {
         ln_pass: 20.0_f64.ln(),
         min_requests: 100,
         restart_every_blocks: 10,
-        restarts: 24,
+        restarts: 96,
     }
 }
 
@@ -106,7 +106,7 @@ fn a_release_that_breaks_after_two_hours_fails_within_minutes() {
         state.observe(&spec(BELOW), of(150, 150), of(30, 14_850), BLOCK);
         state.verdict(&spec(BELOW)).answer == Answer::Fail
     });
-    assert_eq!(blocks, Some(3));
+    assert_eq!(blocks, Some(4));
 }
 
 #[test]

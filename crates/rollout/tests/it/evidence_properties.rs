@@ -2,9 +2,7 @@
 
 use proptest::prelude::*;
 use rollout::evidence::histogram::{BUCKETS, bucket_of, merge, quantile_us, upper_us};
-use rollout::evidence::sequential::{
-    R_BAD, R_GOOD, R_LAT, gain, log_e, lower_bound, upper_bound,
-};
+use rollout::evidence::sequential::{R_BAD, R_GOOD, R_LAT, gain, log_e, lower_bound, upper_bound};
 use rollout::evidence::wealth::Wealth;
 use rollout::evidence::{GateSpec, GateState, Tally, Trip, TripSpec};
 use rollout::plan::{Metric, Test};

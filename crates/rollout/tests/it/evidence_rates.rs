@@ -76,27 +76,33 @@ fn play(runs: u64, mut block: impl FnMut(&mut Random, u32) -> (Tally, Tally)) ->
     (fails, passes)
 }
 
-/// Plays runs at `rate` until they fail; how many blocks half and nearly all of them took.
-fn blocks_until_fail(rate: f64) -> (u32, u32) {
-    let spec = spec();
-    let mut lengths: Vec<u32> = (0..200)
+/// Plays runs that break after so many healthy blocks and fail at `rate` from then on, at 1 % of the
+/// traffic or `alone` at all of it; how many blocks half and nearly all of them took.
+fn blocks_until_fail(spec: &GateSpec, healthy: u32, rate: f64, alone: bool) -> (u32, u32) {
+    let observe = |state: &mut GateState, random: &mut Random, rate: f64| {
+        let total = if alone { CANARY + STABLE } else { CANARY };
+        let bad = if rate < 1.0 { random.bad(total, rate) } else { total };
+        let stable = Tally { bad: random.bad(STABLE, 0.002), total: STABLE };
+        let stable = if alone { Tally::default() } else { stable };
+        state.observe(spec, Tally { bad, total }, stable, Millis::from_secs(30));
+    };
+    let mut lengths: Vec<u32> = (0..100)
         .map(|run| {
             let mut random = Random(run);
             let mut state = GateState::new();
+            for _ in 0..healthy {
+                observe(&mut state, &mut random, 0.002);
+            }
             (1..=BLOCKS)
                 .find(|_| {
-                    let (mut canary, stable) = random.block(rate.min(0.5));
-                    if rate >= 1.0 {
-                        canary.bad = canary.total;
-                    }
-                    state.observe(&spec, canary, stable, Millis::from_secs(30));
-                    state.verdict(&spec).answer == Answer::Fail
+                    observe(&mut state, &mut random, rate);
+                    state.verdict(spec).answer == Answer::Fail
                 })
                 .unwrap_or(u32::MAX)
         })
         .collect();
     lengths.sort_unstable();
-    (lengths[100], lengths[190])
+    (lengths[50], lengths[95])
 }
 
 #[test]
@@ -150,10 +156,26 @@ fn a_shared_outage_rolls_nobody_back() {
 
 #[test]
 fn a_broken_canary_fails_soon() {
-    let (half, most) = blocks_until_fail(0.05);
-    println!("at 5 %: {half} blocks for half of the runs, {most} for 95 in 100");
-    assert!(half <= 10 && most <= 15, "{half}, {most}");
-    let (half, most) = blocks_until_fail(1.0);
-    println!("at 100 %: {half} blocks, {most} for 95 in 100");
-    assert_eq!((half, most), (3, 3));
+    for (rate, at_most) in [(0.02, (24, 58)), (0.05, (10, 15)), (1.0, (3, 3))] {
+        let (half, most) = blocks_until_fail(&spec(), 0, rate, false);
+        println!("at {rate}: {half} blocks for half of the runs, {most} for 95 in 100");
+        assert!(half <= at_most.0 && most <= at_most.1, "{half}, {most} at {rate}");
+    }
+}
+
+/// The last stage has no soak of its own, and a bake of a day goes on with its evidence; so does
+/// a stage that holds for days.
+#[test]
+fn a_canary_that_breaks_after_days_of_health_fails_nearly_as_soon() {
+    let mut plan = plan();
+    plan.stages[2].soak = Millis::ZERO;
+    plan.bake = Millis::from_secs(86_400);
+    let spec = gate_specs(&plan, 2).remove(0);
+    for (days, rate, at_most) in
+        [(1, 0.02, 30), (1, 0.05, 12), (1, 1.0, 4), (7, 0.05, 15), (7, 1.0, 5)]
+    {
+        let (half, most) = blocks_until_fail(&spec, days * 2_880, rate, true);
+        println!("at {rate} after {days} d: {half} blocks, {most} for 95 in 100");
+        assert!(half <= at_most, "{half} blocks at {rate} after {days} days");
+    }
 }

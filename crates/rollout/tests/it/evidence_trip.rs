@@ -102,21 +102,32 @@ fn without_stable_traffic_the_limit_alone_decides() {
     assert_eq!(failures_until_fired(std::iter::repeat_n((ONE_BAD, NOBODY), 100)), Some(8));
 }
 
-#[test]
-fn a_canary_that_was_fine_for_an_hour_is_shut_out_within_twenty_failures() {
+/// How many failures it takes after so many seconds of health at five requests a second.
+fn failures_after_health(seconds: u32) -> u64 {
     let (spec, mut trip) = (spec(), Trip::new(&spec()));
-    for look in 1..=360_000 {
-        trip.observe(&spec, good(u64::from(look % 20 == 0)), good(5));
-        if look % 1_000 == 0 {
+    for second in 1..=seconds {
+        for _ in 0..5 {
+            trip.observe(&spec, good(1), good(99));
+        }
+        if second % 10 == 0 {
             trip.restart(&spec);
         }
     }
     let before = trip.numbers();
-    assert_eq!((before.canary.bad, before.canary.total), (0, 18_000));
-    while !trip.fired(&spec) {
-        trip.observe(&spec, ONE_BAD, good(99));
-        assert!(trip.numbers().canary.bad <= 20, "{:?}", trip.numbers());
-    }
+    assert_eq!((before.canary.bad, before.canary.total), (0, 5 * u64::from(seconds)));
+    (1..100)
+        .find(|_| {
+            trip.observe(&spec, ONE_BAD, good(99));
+            trip.fired(&spec)
+        })
+        .expect("the guard acts")
+}
+
+#[test]
+fn a_canary_that_was_fine_for_long_is_shut_out_within_twenty_failures() {
+    let failures = [600, 3_600, 86_400, 7 * 86_400].map(failures_after_health);
+    println!("after 10 min, 1 h, 1 d, 7 d: {failures:?} failures");
+    assert!(failures.iter().all(|&failures| failures <= 20), "{failures:?}");
 }
 
 #[test]
@@ -182,8 +193,21 @@ fn the_budget_is_divided_over_all_guardrails_and_stages() {
         .sum();
     assert!((spent - 0.01).abs() < 1e-12, "{spent}");
     assert!((specs[0].ln_pass - 20.0_f64.ln()).abs() < 1e-12);
-    assert_eq!((specs[0].restart_every_blocks, specs[0].restarts), (10, 24));
+    assert_eq!((specs[0].restart_every_blocks, specs[0].restarts), (10, 96));
     assert_eq!(gate_specs(&plan, 3), []);
+}
+
+#[test]
+fn cash_is_spread_over_the_soak_in_steps_no_shorter_than_a_block() {
+    let mut plan = plan();
+    plan.stages[0].soak = Millis::from_secs(30 * 86_400);
+    let steps = |plan: &Plan, stage: usize| {
+        let spec = gate_specs(plan, stage).remove(0);
+        (spec.restart_every_blocks, spec.restarts)
+    };
+    assert_eq!((steps(&plan, 0), steps(&plan, 1)), ((10, 8_640), (10, 96)));
+    plan.forgive = Millis::from_secs(600);
+    assert_eq!(steps(&plan, 0), (1, 1_440));
 }
 
 #[test]

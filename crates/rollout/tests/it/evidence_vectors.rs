@@ -5,9 +5,7 @@
 use rollout::evidence::Tally;
 use rollout::evidence::blocks::{FailBets, Observation, PassBets};
 use rollout::evidence::budget::average;
-use rollout::evidence::sequential::{
-    R_BAD, R_GOOD, R_LAT, gain, log_e, lower_bound, upper_bound,
-};
+use rollout::evidence::sequential::{R_BAD, R_GOOD, R_LAT, gain, log_e, lower_bound, upper_bound};
 use rollout::evidence::two_sample::{gains, theta};
 use rollout::evidence::wealth::Wealth;
 use serde_json::Value;
@@ -200,9 +198,12 @@ fn restarts_of_blocks_are_exact() {
         let cash = 1.0 - number(&case["start_mass"]);
         let mut bets = FailBets::new(cash);
         let mut found = Vec::new();
+        let mut parts = number(&case["J_later_starts"]);
         for (block, x) in values.enumerate() {
             if block > 0 && block % every == 0 {
-                bets.restart(cash / number(&case["J_later_starts"]));
+                // Equal steps: one of the parts that are left.
+                bets.restart(parts);
+                parts -= 1.0;
             }
             bets.observe(Observation { x, mu: number(&case["mu0"]) });
             found.push(bets.log_e());
