@@ -40,7 +40,8 @@
 //!   slow releases.
 //! - A user stays on one side while the salt stays; raising the weight only adds users.
 //! - Stable's share never goes to the canary; the canary's goes to stable whenever in doubt.
-//! - A snapshot that cannot be served changes nothing.
+//! - What of a snapshot can be served is served: a service that cannot be keeps what it has,
+//!   and keeps nothing from the others.
 //!
 //! # What is absent, deliberately
 //!
@@ -61,6 +62,7 @@
 pub mod proxy;
 
 pub use proxy::{
-    AccessLog, Applied, ApplyError, Causes, Counters, Health, Observed, ObservedService,
-    ObservedUpstream, Proxy, ProxySettings, ReleaseCounters, ServiceCounters, TripReport, Withheld,
+    AccessLog, Applied, Causes, Counters, Health, Observed, ObservedService, ObservedUpstream,
+    Proxy, ProxySettings, Refused, ReleaseCounters, ServiceCounters, Stopping, TripReport,
+    Withheld,
 };

@@ -7,7 +7,7 @@ use rollout::route::Snapshot;
 use server::engine::{ProxyReport, ProxySync};
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::time::sleep;
-use traffic::{Proxy, TripReport};
+use traffic::{Applied, Proxy, Refused, TripReport};
 
 use super::keep::Keep;
 use crate::client::{Client, read_token};
@@ -32,6 +32,8 @@ pub(crate) struct Plane {
     told: Vec<TripReport>,
     /// Why the last round failed; said once, not each time.
     failure: Option<String>,
+    /// What is not served as asked; said once too.
+    refused: Vec<String>,
 }
 
 impl Plane {
@@ -44,8 +46,8 @@ impl Plane {
     ) -> Self {
         let shut = proxy.trips();
         let (wanted, untold) = (keep.snapshot(), keep.trips());
-        let (told, failure) = (Vec::new(), None);
-        Self { proxy, client, token_file, name, keep, shut, wanted, untold, told, failure }
+        let (told, failure, refused) = (Vec::new(), None, Vec::new());
+        Self { proxy, client, token_file, name, keep, shut, wanted, untold, told, failure, refused }
     }
 
     /// Serves what was kept, before anybody is asked.
@@ -150,20 +152,31 @@ impl Plane {
         ))
     }
 
-    /// Serves what is wanted, then keeps it.
+    /// Serves what is wanted, then keeps it. What cannot be served keeps nothing from the rest;
+    /// the controller learns of it with the next report.
     ///
     /// # Errors
-    /// It cannot be served, and why; what was served before goes on.
+    /// The proxy takes nothing any more.
     async fn settle(&mut self) -> Result<(), String> {
         let Some(wanted) = self.wanted.clone() else { return Ok(()) };
-        if wanted.generation <= self.proxy.generation() {
-            return Ok(());
-        }
+        let fresh = wanted.generation > self.proxy.generation();
         let (proxy, snapshot) = (self.proxy.clone(), wanted.clone());
         let applied = tokio::task::spawn_blocking(move || proxy.apply(snapshot)).await;
-        applied.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+        let applied = applied.map_err(|error| error.to_string())?;
+        let Applied::InForce(refused) = applied.map_err(|error| error.to_string())? else {
+            return Ok(());
+        };
         self.forget_trips(&wanted);
-        self.keep.save_snapshot(&wanted);
+        if fresh {
+            self.keep.save_snapshot(&wanted);
+        }
+        let refused: Vec<String> = refused.iter().map(Refused::to_string).collect();
+        if self.refused != refused {
+            for why in &refused {
+                tracing::warn!(why, "not served as it should be");
+            }
+            self.refused = refused;
+        }
         Ok(())
     }
 
@@ -316,6 +329,27 @@ mod tests {
         plane.answered(Ok(ProxySync { snapshot: snapshot(2, "shop-3/0") })).await;
         assert!(plane.keep.trips().is_empty());
         assert!(!matches!(withheld(&plane), Some(Withheld::Tripped { .. })));
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_taken_keeps_no_other_service_away_and_is_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut plane = resumed(&folder).await;
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut asked = snapshot(1, "shop-2/0");
+        let mut other = asked.services[0].clone();
+        (other.service, other.listen) = ("other".into(), taken.local_addr().unwrap().to_string());
+        asked.services.insert(0, other);
+        plane.answered(Ok(ProxySync { snapshot: asked.clone() })).await;
+        let report = plane.report();
+        assert!(report.observed.services["shop"].listening.is_some());
+        let why = format!("service \"other\" cannot listen on {}", taken.local_addr().unwrap());
+        assert!(report.observed.refused["other"].starts_with(&why), "{report:?}");
+        assert_eq!(plane.failure, None, "what the guard has to say does not wait for it");
+        drop(taken);
+        plane.answered(Ok(ProxySync { snapshot: asked })).await;
+        assert!(plane.report().observed.refused.is_empty());
+        assert!(plane.report().observed.services["other"].listening.is_some());
     }
 
     #[tokio::test]

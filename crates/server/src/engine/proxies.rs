@@ -9,7 +9,7 @@ use rollout::evidence::TrackCounts;
 use rollout::route::{Generation, Snapshot};
 use rollout::units::{Millis, Weight};
 use serde::{Deserialize, Serialize};
-use traffic::{ApplyError, Counters, Observed, Proxy, TripReport, Withheld};
+use traffic::{Applied, Counters, Observed, Proxy, TripReport, Withheld};
 use utoipa::ToSchema;
 
 use super::clock::{Clock, Mark};
@@ -49,8 +49,6 @@ pub struct ProxySync {
 /// Every proxy known.
 pub(super) struct Proxies {
     embedded: Option<Proxy>,
-    /// Where the embedded proxy listens for each service, as the plan writes it.
-    doors: BTreeMap<String, String>,
     remote: BTreeMap<String, Remote>,
     clock: Clock,
     /// Since when proxies may report.
@@ -84,13 +82,7 @@ const EMBEDDED: &str = "embedded";
 
 impl Proxies {
     pub(super) fn new(embedded: Option<Proxy>, clock: Clock) -> Self {
-        Self {
-            embedded,
-            doors: BTreeMap::new(),
-            remote: BTreeMap::new(),
-            clock,
-            began: clock.mark(),
-        }
+        Self { embedded, remote: BTreeMap::new(), clock, began: clock.mark() }
     }
 
     /// Takes in what a remote proxy tells.
@@ -112,38 +104,21 @@ impl Proxies {
         }
     }
 
-    /// Tells the embedded proxy what to serve. A service it cannot serve as asked must not keep
-    /// the others from being served: that one stays at the address it has, or is left out.
-    ///
-    /// # Errors
-    /// Why some service is not served as asked.
-    pub(super) fn serve(&mut self, snapshot: &Snapshot) -> Result<(), String> {
-        let Some(proxy) = &self.embedded else { return Ok(()) };
-        let mut asked = snapshot.clone();
-        let mut faults = Vec::new();
-        while let Err(error) = proxy.apply(asked.clone()) {
-            faults.push(error.to_string());
-            match error {
-                ApplyError::Stopping => break,
-                ApplyError::Invalid { service, .. } => {
-                    asked.services.retain(|route| route.service != service);
-                }
-                ApplyError::Listen { service, address, .. } => {
-                    let held = self.doors.get(&service).filter(|held| **held != address);
-                    asked.services.retain_mut(|route| match (held, route.service == service) {
-                        (_, false) => true,
-                        (Some(held), true) => {
-                            route.listen.clone_from(held);
-                            true
-                        }
-                        (None, true) => false,
-                    });
-                }
-            }
-        }
-        let services = asked.services.into_iter();
-        self.doors = services.map(|route| (route.service, route.listen)).collect();
-        if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) }
+    /// Tells the embedded proxy what to serve; false when some service is not served as asked.
+    pub(super) fn serve(&self, snapshot: &Snapshot) -> bool {
+        let applied = self.embedded.as_ref().map(|proxy| proxy.apply(snapshot.clone()));
+        !matches!(applied, Some(Ok(Applied::InForce(refused))) if !refused.is_empty())
+    }
+
+    /// What some proxy does not serve as asked, and why; `None` when all do.
+    pub(super) fn refused(&self) -> Option<String> {
+        let reasons = self.observed().into_iter().flat_map(|(name, observed)| {
+            let whose =
+                if name == EMBEDDED { "the proxy".to_owned() } else { format!("proxy {name}") };
+            observed.refused.into_values().map(move |why| format!("{whose}: {why}"))
+        });
+        let reasons: Vec<String> = reasons.collect();
+        (!reasons.is_empty()).then(|| reasons.join("; "))
     }
 
     /// Stops the embedded proxy, letting requests under way finish; false when there is none.

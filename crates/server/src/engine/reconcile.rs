@@ -29,13 +29,15 @@ impl Core {
         self.deployer.want(wanted).await;
     }
 
-    /// Pushes a new snapshot when it would differ from the last one, and after a while when
-    /// that could not be served as it was.
+    /// Pushes a new snapshot when it would differ from the last one; after a while the same one
+    /// when that could not be served whole.
     pub(super) fn push(&mut self) {
         let services = self.routes();
         let pushed = self.snapshot.generation != Generation::default();
-        let again = self.unserved.is_some_and(|since| since.elapsed() >= SERVE_AGAIN);
-        if pushed && services == self.snapshot.services && !again {
+        if pushed && services == self.snapshot.services {
+            if self.unserved.is_some_and(|since| since.elapsed() >= SERVE_AGAIN) {
+                self.serve();
+            }
             return;
         }
         let young = !pushed && self.started.elapsed() < FOUND_WITHIN;
@@ -46,19 +48,24 @@ impl Core {
             epoch: self.lease.epoch(),
             seq: self.snapshot.generation.seq.saturating_add(1),
         };
-        let snapshot = Snapshot { generation, services };
-        match self.proxies.serve(&snapshot) {
-            Ok(()) => {
-                self.unserved = None;
-                self.notices.remove("proxy");
-            }
-            Err(why) => {
-                self.unserved = Some(self.clock.mark());
-                self.notice("proxy", format!("the proxy cannot serve what it should: {why}"));
-            }
+        self.snapshot = Snapshot { generation, services };
+        self.serve();
+        self.snapshots.send_replace(self.snapshot.clone());
+    }
+
+    /// Has the embedded proxy serve what it should.
+    fn serve(&mut self) {
+        let served = self.proxies.serve(&self.snapshot);
+        self.unserved = (!served).then(|| self.clock.mark());
+    }
+
+    /// Says which services some proxy cannot serve as it should.
+    pub(super) fn note_refused(&mut self) {
+        if let Some(why) = self.proxies.refused() {
+            self.notice("proxy", format!("not everything is served as it should be: {why}"));
+        } else {
+            self.notices.remove("proxy");
         }
-        self.snapshots.send_replace(snapshot.clone());
-        self.snapshot = snapshot;
     }
 
     /// Every process that should run: stable and canary of each service, and what has left

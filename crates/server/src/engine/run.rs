@@ -143,6 +143,7 @@ impl Core {
     /// What a look at the world brings.
     async fn step(&mut self) {
         self.proxies.forget_gone();
+        self.note_refused();
         let now = self.clock.mark();
         let proxies = &self.proxies;
         self.rates.sample(now, || proxies.tally());

@@ -10,7 +10,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rollout::route::{Generation, HealthCheck, ServiceRoute, Snapshot, TrackRoute};
 use rollout::units::Weight;
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
@@ -27,19 +26,18 @@ use super::tls::Tls;
 use super::upstream::Upstream;
 
 /// What became of a snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug)]
 pub enum Applied {
-    /// It serves.
-    Applied,
-    /// It is not newer than what serves.
+    /// It is in force, but for what is refused here.
+    InForce(Vec<Refused>),
+    /// It is not newer than what is in force, and nothing of that was refused.
     Ignored,
 }
 
-/// Why a snapshot cannot be served. What served before goes on.
+/// Why one service is not served as asked; the others are.
 #[derive(Debug, Error)]
-pub enum ApplyError {
-    /// It cannot be served as it is written.
+pub enum Refused {
+    /// It cannot be served as it is written. What served it before goes on.
     #[error("service {service:?} {fault}")]
     Invalid {
         /// The service.
@@ -47,7 +45,8 @@ pub enum ApplyError {
         /// What is wrong.
         fault: String,
     },
-    /// An address cannot be listened on.
+    /// Its address cannot be listened on. It is served where it listened before, or nowhere
+    /// when it did not or another service listens there now.
     #[error("service {service:?} cannot listen on {address}: {cause}")]
     Listen {
         /// The service.
@@ -57,9 +56,20 @@ pub enum ApplyError {
         /// Why not.
         cause: io::Error,
     },
-    /// The proxy is stopping.
-    #[error("the proxy is stopping")]
-    Stopping,
+}
+
+/// The proxy is stopping, and takes no snapshot any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the proxy is stopping")]
+pub struct Stopping;
+
+impl Refused {
+    /// The service that is not served as asked.
+    pub fn service(&self) -> &str {
+        match self {
+            Self::Invalid { service, .. } | Self::Listen { service, .. } => service,
+        }
+    }
 }
 
 /// What only control touches, under one lock.
@@ -71,6 +81,8 @@ pub(crate) struct Control {
     doors: Doors,
     slots: BTreeMap<String, Arc<Slot>>,
     checks: BTreeMap<u64, (HealthCheck, AbortHandle)>,
+    /// Some service is not served as the snapshot in force asks.
+    refusing: bool,
     stopping: bool,
     published: Arc<ArcSwap<Serving>>,
 }
@@ -82,6 +94,22 @@ pub(crate) struct Serving {
     pub generation: Generation,
     pub doors: Doors,
     pub slots: BTreeMap<String, Arc<Slot>>,
+    /// Why services are not served as asked, by their names.
+    pub refused: BTreeMap<String, String>,
+}
+
+/// What a snapshot comes to.
+#[derive(Debug, Default)]
+struct Servable {
+    /// Services that can be served, each where it can listen.
+    routes: Vec<ServiceRoute>,
+    /// What serves them.
+    states: BTreeMap<String, ServiceState>,
+    /// The listening sockets of doors that are to open, by address.
+    sockets: BTreeMap<String, Sockets>,
+    refused: Vec<Refused>,
+    /// Services that go on as they are.
+    kept: BTreeSet<String>,
 }
 
 /// A listening socket a thread, ready to be handed out.
@@ -101,6 +129,7 @@ impl Control {
             doors: BTreeMap::new(),
             slots: BTreeMap::new(),
             checks: BTreeMap::new(),
+            refusing: false,
             stopping: false,
             published,
         }
@@ -111,44 +140,43 @@ impl Control {
         self.watch.clone()
     }
 
-    /// Takes a snapshot. Everything that can fail is done before anything changes.
+    /// Takes a snapshot: everything that can be served is. One that is in force and was not
+    /// served whole may come again.
     pub(crate) fn apply(
         &mut self,
         snapshot: &Snapshot,
         books: &Books,
-    ) -> Result<Applied, ApplyError> {
+    ) -> Result<Applied, Stopping> {
         if self.stopping {
-            return Err(ApplyError::Stopping);
+            return Err(Stopping);
         }
-        if self.generation.is_some_and(|generation| snapshot.generation <= generation) {
+        let known = self.generation;
+        let again = self.refusing && known == Some(snapshot.generation);
+        if known.is_some_and(|known| snapshot.generation <= known) && !again {
             return Ok(Applied::Ignored);
         }
-        if let Some((service, fault)) = fault(snapshot) {
-            return Err(ApplyError::Invalid { service, fault });
-        }
-        let mut states = BTreeMap::new();
-        for route in &snapshot.services {
-            states.insert(route.service.clone(), self.state(route, books)?);
-        }
-        let mut sockets = self.open_sockets(snapshot)?;
+        let mut servable = self.servable(snapshot, books);
         let before = self.serving();
         let drains = self.drains();
-        self.close_left(snapshot);
-        for route in &snapshot.services {
-            if let Some(state) = states.remove(&route.service) {
-                self.put(route, state, sockets.remove(&route.listen));
+        self.close_left(&servable);
+        for route in &servable.routes {
+            if let Some(state) = servable.states.remove(&route.service) {
+                self.put(route, state, servable.sockets.remove(&route.listen));
             }
         }
-        self.check_upstreams(snapshot);
+        self.check_upstreams(&servable);
         self.let_go(before, &drains);
         self.generation = Some(snapshot.generation);
+        self.refusing = !servable.refused.is_empty();
+        let reasons = servable.refused.iter().map(|it| (it.service().to_owned(), it.to_string()));
         self.published.store(Arc::new(Serving {
             generation: snapshot.generation,
             doors: self.doors.clone(),
             slots: self.slots.clone(),
+            refused: reasons.collect(),
         }));
         books.prune(|service, release| self.serves(service, release));
-        Ok(Applied::Applied)
+        Ok(Applied::InForce(servable.refused))
     }
 
     /// Closes every door and lets every connection go.
@@ -169,29 +197,63 @@ impl Control {
         self.workers.clear();
     }
 
-    fn open_sockets(&self, snapshot: &Snapshot) -> Result<BTreeMap<String, Sockets>, ApplyError> {
-        let fresh =
-            snapshot.services.iter().filter(|route| !self.doors.contains_key(&route.listen));
-        fresh
-            .map(|route| match bind(&route.listen, self.workers.len()) {
-                Ok(sockets) => Ok((route.listen.clone(), sockets)),
-                Err(cause) => Err(ApplyError::Listen {
-                    service: route.service.clone(),
-                    address: route.listen.clone(),
-                    cause,
-                }),
-            })
-            .collect()
+    /// What of a snapshot can be served. Changes nothing that serves.
+    fn servable(&self, snapshot: &Snapshot, books: &Books) -> Servable {
+        let mut servable = Servable::default();
+        let asked: BTreeSet<&str> = snapshot.services.iter().map(|route| &*route.listen).collect();
+        let (mut names, mut addresses) = (BTreeSet::new(), BTreeSet::new());
+        for route in &snapshot.services {
+            let state = fault(route, &mut names, &mut addresses)
+                .map_or_else(|| self.state(route, books), Err);
+            match state {
+                Err(fault) => {
+                    servable.kept.insert(route.service.clone());
+                    let service = route.service.clone();
+                    servable.refused.push(Refused::Invalid { service, fault });
+                }
+                Ok(state) => self.admit(route, state, &asked, &mut servable),
+            }
+        }
+        servable
+    }
+
+    /// Takes in a service that can be served, where it can listen.
+    fn admit(
+        &self,
+        route: &ServiceRoute,
+        state: ServiceState,
+        asked: &BTreeSet<&str>,
+        servable: &mut Servable,
+    ) {
+        let mut route = route.clone();
+        if !self.doors.contains_key(&route.listen) {
+            match bind(&route.listen, self.workers.len()) {
+                Ok(sockets) => {
+                    servable.sockets.insert(route.listen.clone(), sockets);
+                }
+                Err(cause) => {
+                    let (service, address) = (route.service.clone(), route.listen.clone());
+                    let held = self.doors.iter().find(|(address, door)| {
+                        *door.slot.load().name == *service && !asked.contains(address.as_str())
+                    });
+                    let held = held.map(|(address, _)| address.clone());
+                    servable.refused.push(Refused::Listen { service, address, cause });
+                    let Some(held) = held else { return };
+                    route.listen = held;
+                }
+            }
+        }
+        servable.states.insert(route.service.clone(), state);
+        servable.routes.push(route);
     }
 
     /// A service as the snapshot says, made of the parts that serve already where they can
     /// stay: ledgers, upstreams with what is known of their health, the guard.
-    fn state(&self, route: &ServiceRoute, books: &Books) -> Result<ServiceState, ApplyError> {
+    fn state(&self, route: &ServiceRoute, books: &Books) -> Result<ServiceState, String> {
         let serving = self.slots.get(&route.service).map(|slot| slot.state.load_full());
         let track =
             |track: &TrackRoute| Arc::new(self.track(route, track, serving.as_deref(), books));
-        let tie = Tie::new(&route.sticky)
-            .map_err(|fault| ApplyError::Invalid { service: route.service.clone(), fault })?;
+        let tie = Tie::new(&route.sticky)?;
         let canary = route.canary.as_ref().map(|canary| Canary {
             track: track(&canary.track),
             weight: canary.weight,
@@ -254,20 +316,19 @@ impl Control {
         stays.map_or_else(|| Arc::new(fresh()), Arc::clone)
     }
 
-    /// Closes the doors and empties the slots that the snapshot does not name.
-    fn close_left(&mut self, snapshot: &Snapshot) {
-        let listens: BTreeSet<&str> =
-            snapshot.services.iter().map(|route| &*route.listen).collect();
-        let names: BTreeSet<&str> = snapshot.services.iter().map(|route| &*route.service).collect();
+    /// Closes the doors and empties the slots that are not to serve.
+    fn close_left(&mut self, servable: &Servable) {
+        let (routes, kept) = (&servable.routes, &servable.kept);
         self.doors.retain(|address, door| {
-            let stays = listens.contains(address.as_str());
+            let stays = kept.contains(&*door.slot.load().name)
+                || routes.iter().any(|route| route.listen == *address);
             if !stays {
                 door.turn(true, door.slot.load().state.load().drain);
             }
             stays
         });
         self.slots.retain(|name, slot| {
-            let stays = names.contains(name.as_str());
+            let stays = kept.contains(name) || routes.iter().any(|route| route.service == *name);
             if !stays {
                 let state = slot.state.load();
                 slot.state.store(Arc::new(ServiceState::closed(state.drain, state.time)));
@@ -306,24 +367,28 @@ impl Control {
     }
 
     /// Starts the checks of upstreams that are new or checked differently, ends the others.
-    fn check_upstreams(&mut self, snapshot: &Snapshot) {
+    fn check_upstreams(&mut self, servable: &Servable) {
         let mut before = std::mem::take(&mut self.checks);
-        for route in &snapshot.services {
-            let state = self.slots.get(&route.service).map(|slot| slot.state.load_full());
-            for upstream in state.iter().flat_map(|state| state.upstreams()) {
-                let kept = before.remove(&upstream.id).filter(|(check, _)| *check == route.health);
-                let check = kept.unwrap_or_else(|| {
-                    let task =
-                        self.watch.spawn(health::watch(Arc::clone(upstream), route.health.clone()));
-                    (route.health.clone(), task.abort_handle())
-                });
-                self.checks.insert(upstream.id, check);
+        for (name, slot) in &self.slots {
+            let route = servable.routes.iter().find(|route| route.service == *name);
+            let asked = route.map(|route| &route.health);
+            for upstream in slot.state.load().upstreams() {
+                let stays = |(check, _): &(HealthCheck, AbortHandle)| {
+                    asked.is_none_or(|asked| asked == check)
+                };
+                let kept = before.remove(&upstream.id).filter(stays);
+                let fresh = || {
+                    let check = asked?.clone();
+                    let task = self.watch.spawn(health::watch(Arc::clone(upstream), check.clone()));
+                    Some((check, task.abort_handle()))
+                };
+                if let Some(check) = kept.or_else(fresh) {
+                    self.checks.insert(upstream.id, check);
+                }
             }
         }
-        for (id, (_, task)) in before {
-            if !self.checks.contains_key(&id) {
-                task.abort();
-            }
+        for (_, task) in before.into_values() {
+            task.abort();
         }
     }
 
@@ -373,7 +438,7 @@ impl Control {
 fn tls(
     route: &ServiceRoute,
     serving: Option<&ServiceState>,
-) -> Result<(Option<Arc<Tls>>, Option<String>), ApplyError> {
+) -> Result<(Option<Arc<Tls>>, Option<String>), String> {
     let Some(asked) = &route.door.tls else {
         return Ok((None, None));
     };
@@ -388,7 +453,7 @@ fn tls(
     };
     if serving.is_none() {
         let fault = format!("cannot speak TLS: {fault}");
-        return Err(ApplyError::Invalid { service: route.service.clone(), fault });
+        return Err(fault);
     }
     tracing::warn!(service = route.service, fault, "the door stays as it was");
     Ok(match before {

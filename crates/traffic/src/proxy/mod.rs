@@ -46,7 +46,7 @@ use access::Log;
 use books::Books;
 use control::{Control, Serving};
 
-pub use control::{Applied, ApplyError};
+pub use control::{Applied, Refused, Stopping};
 pub use count::{Causes, Counters, ReleaseCounters, ServiceCounters};
 pub use guard::TripReport;
 pub use observe::{Observed, ObservedService, ObservedUpstream, Withheld};
@@ -106,13 +106,14 @@ impl Proxy {
     }
 
     /// Takes a snapshot: opens and closes listeners, and from then on splits every new
-    /// request by it. One that is not newer than what serves is ignored. May look up host
-    /// names, so it may block for as long as that takes.
+    /// request by it. One that is not newer than what serves is ignored, unless some service
+    /// could not be served as it asks: then that is tried again. May look up host names, so
+    /// it may block for as long as that takes.
     ///
     /// # Errors
-    /// When it cannot be served; what served before goes on untouched.
+    /// When the proxy is stopping.
     #[expect(clippy::needless_pass_by_value, reason = "a snapshot is handed over")]
-    pub fn apply(&self, snapshot: Snapshot) -> Result<Applied, ApplyError> {
+    pub fn apply(&self, snapshot: Snapshot) -> Result<Applied, Stopping> {
         self.shared.control().apply(&snapshot, &self.shared.books)
     }
 
@@ -227,6 +228,11 @@ impl Shared {
                 }
             }
         }
-        Observed { instance: self.instance, generation: serving.generation, services }
+        Observed {
+            instance: self.instance,
+            generation: serving.generation,
+            services,
+            refused: serving.refused.clone(),
+        }
     }
 }

@@ -19,6 +19,9 @@ pub struct Observed {
     pub generation: Generation,
     /// By service name. A service that left stays while requests to it are in flight.
     pub services: BTreeMap<String, ObservedService>,
+    /// Why services are not served as the snapshot asks, by their names.
+    #[serde(default)]
+    pub refused: BTreeMap<String, String>,
 }
 
 /// What serves one service.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
-use rollout::route::{Bad, ServiceRoute, Snapshot, TrackRoute};
+use rollout::route::{Bad, ServiceRoute, TrackRoute};
 use rollout::units::Weight;
 
 use super::count::{Ledger, Sharded};
@@ -138,19 +138,20 @@ impl Times {
     }
 }
 
-/// The first thing in a snapshot that cannot be served: the service, and what is wrong.
-pub(crate) fn fault(snapshot: &Snapshot) -> Option<(String, String)> {
-    let (mut names, mut addresses) = (BTreeSet::new(), BTreeSet::new());
-    snapshot.services.iter().find_map(|route| {
-        let fault = if !names.insert(&route.service) {
-            Some("is named twice".to_owned())
-        } else if !addresses.insert(&route.listen) {
-            Some(format!("listens on {}, where another service does", route.listen))
-        } else {
-            service_fault(route)
-        };
-        fault.map(|fault| (route.service.clone(), fault))
-    })
+/// The first thing in a route that cannot be served: `names` and `addresses` are of those
+/// before it in the snapshot, and then of it too.
+pub(crate) fn fault<'a>(
+    route: &'a ServiceRoute,
+    names: &mut BTreeSet<&'a str>,
+    addresses: &mut BTreeSet<&'a str>,
+) -> Option<String> {
+    if !names.insert(&route.service) {
+        Some("is named twice".to_owned())
+    } else if !addresses.insert(&route.listen) {
+        Some(format!("listens on {}, where another service does", route.listen))
+    } else {
+        service_fault(route)
+    }
 }
 
 fn service_fault(route: &ServiceRoute) -> Option<String> {

@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use rollout::units::{Millis, Weight};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use traffic::ApplyError;
+use traffic::Stopping;
 
 use crate::kit::{
     Backend, Http, canary, counted, full, get, observed, proxy, shop, snapshot, track, until,
@@ -192,7 +192,7 @@ async fn stopping_waits_for_what_is_in_flight_and_refuses_what_is_new() {
     });
     until("the door is closed", || std::net::TcpStream::connect(address).is_err()).await;
     assert!(!stopped.load(Ordering::Relaxed), "a request is still in flight");
-    assert!(matches!(proxy.apply(snapshot(2, [])), Err(ApplyError::Stopping)));
+    assert!(matches!(proxy.apply(snapshot(2, [])), Err(Stopping)));
     gate.add_permits(1);
     assert_eq!(slow.await.unwrap().text(), "v1");
     stop.await.unwrap();

@@ -1,9 +1,22 @@
 //! Taking snapshots: order, listeners, refusals.
 
+use rollout::route::{ServiceRoute, Snapshot};
 use rollout::units::Weight;
 use traffic::{Applied, Proxy, ProxySettings};
 
 use crate::kit::{Backend, canary, get, observed, proxy, shop, snapshot, until};
+
+/// Why services of a snapshot that is in force now are not served as asked.
+fn refused(proxy: &Proxy, snapshot: Snapshot) -> Vec<String> {
+    match proxy.apply(snapshot).unwrap() {
+        Applied::InForce(refused) => refused.iter().map(ToString::to_string).collect(),
+        Applied::Ignored => panic!("it is newer, or was not served whole"),
+    }
+}
+
+fn named(service: &ServiceRoute, name: &str, listen: impl ToString) -> ServiceRoute {
+    ServiceRoute { service: name.to_owned(), listen: listen.to_string(), ..service.clone() }
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_snapshot_that_is_not_newer_is_ignored() {
@@ -12,9 +25,10 @@ async fn a_snapshot_that_is_not_newer_is_ignored() {
     let (proxy, address) = proxy(service.clone()).await;
     let mut newer = service.clone();
     newer.canary = Some(canary(v2.address, 100));
-    assert_eq!(proxy.apply(snapshot(5, [newer])).unwrap(), Applied::Applied);
+    assert_eq!(refused(&proxy, snapshot(5, [newer])), [""; 0]);
     for seq in [1, 4, 5] {
-        assert_eq!(proxy.apply(snapshot(seq, [service.clone()])).unwrap(), Applied::Ignored);
+        let applied = proxy.apply(snapshot(seq, [service.clone()])).unwrap();
+        assert!(matches!(applied, Applied::Ignored), "{applied:?}");
     }
     assert_eq!(proxy.generation(), snapshot(5, []).generation);
     until("the canary is well", || observed(&proxy, "shop").weight_in_force == Weight::FULL).await;
@@ -22,25 +36,53 @@ async fn a_snapshot_that_is_not_newer_is_ignored() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_taken_port_is_named_with_its_cause_and_what_serves_goes_on() {
+async fn a_taken_port_is_named_with_its_cause_and_every_other_service_is_served() {
+    let (v1, v2) = (Backend::named("v1").await, Backend::named("v2").await);
+    let (proxy, address) = proxy(shop(v1.address)).await;
+    let blocker = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = blocker.local_addr().unwrap();
+    let changed = shop(v2.address);
+    let services = [named(&changed, "other", taken), changed.clone()];
+    let why =
+        format!("service \"other\" cannot listen on {taken}: Address already in use (os error 98)");
+    assert_eq!(refused(&proxy, snapshot(2, services.clone())), [why.clone()]);
+    assert_eq!(proxy.generation(), snapshot(2, []).generation);
+    assert_eq!(proxy.observed().refused["other"], why);
+    assert_eq!(get(address, "u").await.text(), "v2");
+    assert_eq!(refused(&proxy, snapshot(2, services.clone())), [why]);
+    drop(blocker);
+    assert_eq!(refused(&proxy, snapshot(2, services)), [""; 0]);
+    assert!(proxy.observed().refused.is_empty());
+    assert_eq!(get(taken, "u").await.text(), "v2");
+    assert_eq!(get(address, "u").await.text(), "v2");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_cannot_move_is_served_anew_where_it_was() {
+    let (v1, v2) = (Backend::named("v1").await, Backend::named("v2").await);
+    let (proxy, address) = proxy(shop(v1.address)).await;
+    let blocker = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let moved = named(&shop(v2.address), "shop", blocker.local_addr().unwrap());
+    assert_eq!(refused(&proxy, snapshot(2, [moved.clone()])).len(), 1);
+    assert_eq!(get(address, "u").await.text(), "v2");
+    // Where another service is to listen there now, that one does.
+    let heir = named(&shop(v1.address), "heir", "127.0.0.1:0");
+    assert_eq!(refused(&proxy, snapshot(3, [moved, heir])).len(), 1);
+    assert_eq!(get(address, "u").await.text(), "v1");
+    assert_eq!(observed(&proxy, "shop").listening, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_is_no_service_keeps_what_it_has() {
     let v1 = Backend::named("v1").await;
     let (proxy, address) = proxy(shop(v1.address)).await;
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let blocker = std::net::TcpListener::bind(taken).unwrap();
-    let mut other = shop(v1.address);
-    other.service = "other".to_owned();
-    other.listen = taken.to_string();
-    let refused =
-        proxy.apply(snapshot(2, [shop(v1.address), other.clone()])).unwrap_err().to_string();
-    let expected =
-        format!("service \"other\" cannot listen on {taken}: Address already in use (os error 98)");
-    assert_eq!(refused, expected);
-    assert_eq!(proxy.generation(), snapshot(1, []).generation);
+    let mut broken = shop(v1.address);
+    broken.latency_limits_us = vec![5, 5];
+    let other = named(&shop(v1.address), "other", "localhost:0");
+    assert_eq!(refused(&proxy, snapshot(2, [broken, other])).len(), 1);
     assert_eq!(get(address, "u").await.text(), "v1");
-    drop(blocker);
-    assert_eq!(proxy.apply(snapshot(2, [shop(v1.address), other])).unwrap(), Applied::Applied);
-    assert_eq!(get(taken, "u").await.text(), "v1");
-    assert_eq!(get(address, "u").await.text(), "v1");
+    assert_eq!(get(observed(&proxy, "other").listening.unwrap(), "u").await.text(), "v1");
+    assert_eq!(observed(&proxy, "shop").upstreams[0].health, traffic::Health::Healthy);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -50,34 +92,34 @@ async fn two_proxies_do_not_share_a_port_by_accident() {
     let second = Proxy::start(ProxySettings { threads: 1, ..ProxySettings::default() }).unwrap();
     let mut service = shop(v1.address);
     service.listen = address.to_string();
-    let refused = second.apply(snapshot(1, [service])).unwrap_err().to_string();
-    assert!(refused.contains("Address already in use"), "{refused}");
+    let refused = refused(&second, snapshot(1, [service]));
+    assert!(refused[0].contains("Address already in use"), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn faults_of_a_snapshot_are_named() {
     let proxy = Proxy::start(ProxySettings { threads: 1, ..ProxySettings::default() }).unwrap();
     let good = shop("127.0.0.1:9".parse().unwrap());
-    let refused = |change: &dyn Fn(&mut rollout::route::ServiceRoute)| {
+    let fault = |change: &dyn Fn(&mut rollout::route::ServiceRoute)| {
         let mut service = good.clone();
         change(&mut service);
-        proxy.apply(snapshot(1, [service])).unwrap_err().to_string()
+        refused(&proxy, snapshot(1, [service])).concat()
     };
     assert_eq!(
-        refused(&|service| service.stable.as_mut().unwrap().upstreams = vec!["nowhere".to_owned()]),
+        fault(&|service| service.stable.as_mut().unwrap().upstreams = vec!["nowhere".to_owned()]),
         "service \"shop\" upstream \"nowhere\" of release \"v1\" is no host:port"
     );
     assert_eq!(
-        refused(&|service| service.latency_limits_us = vec![5, 5]),
+        fault(&|service| service.latency_limits_us = vec![5, 5]),
         "service \"shop\" latency limits [5, 5] are not ascending"
     );
     assert_eq!(
-        refused(&|service| service.health.path = "health".to_owned()),
+        fault(&|service| service.health.path = "health".to_owned()),
         "service \"shop\" health path \"health\" is no path that starts with /"
     );
     assert_eq!(
-        proxy.apply(snapshot(1, [good.clone(), good])).unwrap_err().to_string(),
-        "service \"shop\" is named twice"
+        refused(&proxy, snapshot(1, [good.clone(), good])),
+        ["service \"shop\" is named twice"]
     );
 }
 
