@@ -18,7 +18,8 @@
 //!   -> sticky key sticky     cookie, header or address; without one, a fresh key and a cookie
 //!   -> bucket     split      rollout::bucket(salt, key) against the weight in force, which is
 //!   -> track                 zero while the canary is shut out or has no healthy upstream
-//!   -> upstream   upstream   one healthy after the other; this thread's kept connections
+//!   -> upstream   balance    the less busy of two healthy ones
+//!   -> connection pool       this thread's kept ones, in turn; else connect: few at once
 //!   -> forward    forward    hop-by-hop fields out, origin in (fields); the Forwarder seam
 //!   -> first byte visit      counted once: class, latency, cause; the guard's witnesses
 //!   -> stream     body       piece by piece both ways, an idle limit each; upgrade tunnels

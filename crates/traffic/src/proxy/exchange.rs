@@ -101,8 +101,6 @@ async fn forward(
     visit: &mut Visit,
     time: &Times,
 ) -> Result<Forwarded, Failure> {
-    let unserved = Failure::Upstream(Cause::Connect, StatusCode::SERVICE_UNAVAILABLE);
-    let upstream = visit.track().pick(client.worker.turn()).map(Arc::clone).ok_or(unserved)?;
     let protocol =
         client.line.is_opaque().then(|| fields::upgrade_asked(request.headers())).flatten();
     let upgrade = protocol.map(|protocol| (protocol, hyper::upgrade::on(&mut request)));
@@ -116,9 +114,7 @@ async fn forward(
     visit.uploads(upload.clone());
     let request = Request::from_parts(head, body);
     let forwarder = OverHyper(&client.worker);
-    let answer = forwarder.forward(&upstream, request, upload.as_deref(), time).await;
-    let answer =
-        answer.map_err(|failure| if upstream.is_cut() { Failure::Cut } else { failure })?;
+    let answer = forwarder.forward(visit.track(), request, upload.as_deref(), time).await?;
     Ok(Forwarded { answer, upgrade })
 }
 

@@ -1,4 +1,4 @@
-//! Moves one request to one upstream: head in, body streamed, outcome out.
+//! Moves one request to one upstream of a track: head in, body streamed, outcome out.
 //!
 //! [`Forwarder`] is the seam between what is decided and what moves the bytes. [`OverHyper`]
 //! is the one there is; a leaner path for plain HTTP/1.1 can stand beside it.
@@ -10,16 +10,15 @@ use std::time::Duration;
 
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
+use super::balance::Busy;
 use super::body::{Progress, Upload};
+use super::connect::link;
 use super::count::Cause;
-use super::listen::{Worker, tune};
-use super::route::Times;
-use super::settings::HEADERS;
+use super::listen::Worker;
+use super::pool::Linked;
+use super::route::{Times, Track};
 use super::upstream::{Sender, Upstream};
 
 /// An upstream's answer, and the way back for its connection.
@@ -42,10 +41,10 @@ pub(crate) enum Failure {
 
 /// Moves requests.
 pub(crate) trait Forwarder {
-    /// Sends `request` and waits for the head of the answer.
+    /// Sends `request` to an upstream of `track` and waits for the head of the answer.
     async fn forward(
         &self,
-        upstream: &Arc<Upstream>,
+        track: &Track,
         request: Request<Upload>,
         upload: Option<&Progress>,
         time: &Times,
@@ -63,6 +62,8 @@ pub(crate) struct Lease {
     upstream: Arc<Upstream>,
     sender: Sender,
     idle: Duration,
+    /// Counts it as under way, where there is a choice of upstreams.
+    busy: Option<Busy>,
 }
 
 impl Lease {
@@ -95,55 +96,92 @@ enum Lost {
 impl Forwarder for OverHyper<'_> {
     async fn forward(
         &self,
-        upstream: &Arc<Upstream>,
+        track: &Track,
         request: Request<Upload>,
         upload: Option<&Progress>,
         time: &Times,
     ) -> Result<Answer, Failure> {
-        let mut request = request;
-        if let Some(sender) = self.0.pools.take(upstream) {
-            let spare = is_repeatable(&request).then(|| head_of(&request));
-            match self.ask(upstream, sender, request, upload, time).await {
-                Ok(answer) => return Ok(answer),
-                Err(Lost::Failed(failure)) => return Err(failure),
-                Err(Lost::Unsent(unsent)) => request = *unsent,
-                Err(Lost::Ended) => request = spare.ok_or(RESET)?,
+        let (upstream, linked) = self.reach(track, time).await?;
+        let busy = (track.upstreams.len() > 1).then(|| Busy::on(&upstream));
+        match self.exchange(&upstream, linked, request, upload, time).await {
+            Ok(mut answer) => {
+                answer.lease.busy = busy;
+                track.observe(&upstream, !answer.response.status().is_server_error());
+                Ok(answer)
+            }
+            Err(_) if upstream.is_cut() => Err(Failure::Cut),
+            Err(failure) => {
+                track.observe(&upstream, failure == Failure::Client);
+                Err(failure)
             }
         }
-        let sender = self.connect(upstream, time).await?;
-        self.ask(upstream, sender, request, upload, time).await.map_err(|lost| match lost {
-            Lost::Failed(failure) => failure,
-            Lost::Unsent(_) | Lost::Ended => RESET,
-        })
     }
 }
 
 const RESET: Failure = Failure::Upstream(Cause::Reset, http::StatusCode::BAD_GATEWAY);
 const LATE: Failure = Failure::Upstream(Cause::Timeout, http::StatusCode::GATEWAY_TIMEOUT);
 
+const UNSERVED: Failure = Failure::Upstream(Cause::Connect, http::StatusCode::SERVICE_UNAVAILABLE);
+
 impl OverHyper<'_> {
-    async fn connect(&self, upstream: &Arc<Upstream>, time: &Times) -> Result<Sender, Failure> {
-        if upstream.is_cut() {
-            return Err(Failure::Cut);
+    /// A connection to an upstream of the track. Where one cannot be reached, another is
+    /// tried: nothing was sent yet.
+    async fn reach(&self, track: &Track, time: &Times) -> Result<(Arc<Upstream>, Linked), Failure> {
+        let lot = self.0.lot();
+        let upstream = track.pick(lot, None).ok_or(UNSERVED)?;
+        let mut time = *time;
+        if track.upstreams.len() > 1 {
+            time.connect = time.connect.checked_div(2).unwrap_or_default();
         }
-        let failed = |status| Failure::Upstream(Cause::Connect, status);
-        let stream = timeout(time.connect, TcpStream::connect(&*upstream.address))
-            .await
-            .map_err(|_| failed(http::StatusCode::GATEWAY_TIMEOUT))?
-            .map_err(|_| failed(http::StatusCode::BAD_GATEWAY))?;
-        tune(&stream);
-        let (sender, connection) = http1::Builder::new()
-            .max_headers(HEADERS)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|_| failed(http::StatusCode::BAD_GATEWAY))?;
-        let task = tokio::task::spawn_local(async move {
-            if let Err(error) = connection.with_upgrades().await {
-                tracing::debug!(%error, "upstream connection ended");
+        match link(self.0, upstream, false, &time).await {
+            Ok(linked) => Ok((Arc::clone(upstream), linked)),
+            Err(failure) => {
+                track.observe(upstream, false);
+                let other = track.pick(lot, Some(upstream.id)).ok_or(failure)?;
+                let linked = link(self.0, other, false, &time).await.inspect_err(|_| {
+                    track.observe(other, false);
+                })?;
+                Ok((Arc::clone(other), linked))
             }
-        });
-        self.0.pools.live(upstream, task.abort_handle());
-        Ok(sender)
+        }
+    }
+
+    /// Over a kept connection, and a new one when that was stale.
+    async fn exchange(
+        &self,
+        upstream: &Arc<Upstream>,
+        linked: Linked,
+        request: Request<Upload>,
+        upload: Option<&Progress>,
+        time: &Times,
+    ) -> Result<Answer, Failure> {
+        if !linked.kept {
+            return self.ask_once(upstream, linked.sender, request, upload, time).await;
+        }
+        let spare = is_repeatable(&request).then(|| head_of(&request));
+        let request = match self.ask(upstream, linked.sender, request, upload, time).await {
+            Ok(answer) => return Ok(answer),
+            Err(Lost::Failed(failure)) => return Err(failure),
+            Err(Lost::Unsent(unsent)) => *unsent,
+            Err(Lost::Ended) => spare.ok_or(RESET)?,
+        };
+        let linked = link(self.0, upstream, true, time).await?;
+        self.ask_once(upstream, linked.sender, request, upload, time).await
+    }
+
+    /// Over a connection that is not stale.
+    async fn ask_once(
+        &self,
+        upstream: &Arc<Upstream>,
+        sender: Sender,
+        request: Request<Upload>,
+        upload: Option<&Progress>,
+        time: &Times,
+    ) -> Result<Answer, Failure> {
+        self.ask(upstream, sender, request, upload, time).await.map_err(|lost| match lost {
+            Lost::Failed(failure) => failure,
+            Lost::Unsent(_) | Lost::Ended => RESET,
+        })
     }
 
     async fn ask(
@@ -159,7 +197,10 @@ impl OverHyper<'_> {
         let response =
             answer.map_err(|mut error| lost(error.take_message(), error.error(), upload))?;
         let (worker, upstream) = (Rc::clone(self.0), Arc::clone(upstream));
-        Ok(Answer { response, lease: Lease { worker, upstream, sender, idle: time.idle } })
+        Ok(Answer {
+            response,
+            lease: Lease { worker, upstream, sender, idle: time.idle, busy: None },
+        })
     }
 }
 

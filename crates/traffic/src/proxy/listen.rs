@@ -16,11 +16,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::access::Log;
+use super::balance::lot;
 use super::connection::serve;
 use super::forward::is_shortage;
+use super::pool::Pools;
 use super::route::Slot;
 use super::sticky::KeySource;
-use super::upstream::{Pools, Upstream};
+use super::upstream::Upstream;
 
 /// Connections that may wait to be accepted, a thread.
 const BACKLOG: i32 = 1024;
@@ -122,13 +124,13 @@ pub(crate) struct Worker {
     pub pools: Pools,
     pub keys: KeySource,
     pub log: Option<Log>,
-    turn: Cell<usize>,
+    turn: Cell<u64>,
 }
 
 impl Worker {
-    /// Counts requests, to go round upstreams.
-    pub(crate) fn turn(&self) -> usize {
-        self.turn.replace(self.turn.get().wrapping_add(1))
+    /// Draws a lot, to choose an upstream by.
+    pub(crate) fn lot(&self) -> u64 {
+        lot(self.turn.replace(self.turn.get().wrapping_add(1)))
     }
 }
 
@@ -151,7 +153,7 @@ pub(crate) fn start(
                     pools: Pools::default(),
                     keys: KeySource::new(),
                     log,
-                    turn: Cell::new(index),
+                    turn: Cell::new((index as u64) << 32),
                 };
                 runtime.block_on(follow(Rc::new(worker), orders));
             }

@@ -1,8 +1,10 @@
 //! The embedded proxy. See the crate's root for what one request meets.
 
 mod access;
+mod balance;
 mod body;
 mod books;
+mod connect;
 mod connection;
 mod control;
 mod count;
@@ -16,6 +18,7 @@ mod health;
 mod listen;
 mod observe;
 mod origin;
+mod pool;
 mod proxied;
 mod route;
 mod settings;

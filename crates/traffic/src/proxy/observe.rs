@@ -71,6 +71,9 @@ pub struct ObservedUpstream {
     pub address: String,
     /// What its checks say.
     pub health: Health,
+    /// Left out for a while, since it failed requests while others of its release did not.
+    #[serde(default)]
+    pub left_out: bool,
 }
 
 impl ObservedService {
@@ -106,5 +109,6 @@ fn upstreams(track: &std::sync::Arc<Track>) -> impl Iterator<Item = ObservedUpst
         release: track.release.to_string(),
         address: upstream.address.to_string(),
         health: upstream.health(),
+        left_out: upstream.standing.is_out(),
     })
 }

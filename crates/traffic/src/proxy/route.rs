@@ -84,17 +84,6 @@ impl Track {
     pub(crate) fn is_healthy(&self) -> bool {
         self.upstreams.iter().any(|upstream| upstream.health() == Health::Healthy)
     }
-
-    /// The upstream for the `turn`th request: one healthy after the other; when none is,
-    /// any, since an attempt is better than a certain failure.
-    pub(crate) fn pick(&self, turn: usize) -> Option<&Arc<Upstream>> {
-        let healthy =
-            || self.upstreams.iter().filter(|upstream| upstream.health() == Health::Healthy);
-        if let Some(chosen) = turn.checked_rem(healthy().count()).and_then(|n| healthy().nth(n)) {
-            return Some(chosen);
-        }
-        turn.checked_rem(self.upstreams.len()).and_then(|n| self.upstreams.get(n))
-    }
 }
 
 impl ServiceState {

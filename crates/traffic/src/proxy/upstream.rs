@@ -1,18 +1,12 @@
-//! An address that serves a release, and a thread's connections to it.
-
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::time::Duration;
+//! An address that serves a release.
 
 use hyper::client::conn::http1::SendRequest;
 use serde::{Deserialize, Serialize};
-use tokio::task::AbortHandle;
-use tokio::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
+use super::balance::Standing;
 use super::body::Upload;
-use super::settings::IDLE_CONNECTIONS;
 
 /// What an upstream's health checks say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +32,8 @@ pub(crate) struct Upstream {
     left: AtomicBool,
     /// Its drain is over: what breaks now is our doing.
     cut: AtomicBool,
+    /// What is seen of it while it serves.
+    pub standing: Standing,
 }
 
 impl Upstream {
@@ -50,6 +46,7 @@ impl Upstream {
             health: AtomicU8::new(0),
             left: AtomicBool::new(false),
             cut: AtomicBool::new(false),
+            standing: Standing::new(),
         }
     }
 
@@ -69,7 +66,10 @@ impl Upstream {
             Health::Healthy => 1,
             Health::Unhealthy => 2,
         };
-        self.health.store(code, Ordering::Relaxed);
+        let before = self.health.swap(code, Ordering::Relaxed);
+        if health == Health::Healthy && before != code {
+            self.standing.well();
+        }
     }
 
     /// Marks it as gone from the snapshot.
@@ -82,6 +82,11 @@ impl Upstream {
         self.cut.store(true, Ordering::Relaxed);
     }
 
+    /// Whether it left the snapshot.
+    pub(crate) fn has_left(&self) -> bool {
+        self.left.load(Ordering::Relaxed)
+    }
+
     /// Whether its drain is over.
     pub(crate) fn is_cut(&self) -> bool {
         self.cut.load(Ordering::Relaxed)
@@ -90,74 +95,3 @@ impl Upstream {
 
 /// A connection's end that takes requests.
 pub(crate) type Sender = SendRequest<Upload>;
-
-/// One thread's connections, by upstream.
-#[derive(Debug, Default)]
-pub(crate) struct Pools(RefCell<BTreeMap<u64, Pool>>);
-
-#[derive(Debug, Default)]
-struct Pool {
-    /// With the time until which each is kept. The one used last is at the end and is used
-    /// next, so that the others grow old.
-    idle: Vec<(Sender, Instant)>,
-    /// The tasks that drive connections and tunnels, so that they can be ended.
-    live: Vec<AbortHandle>,
-}
-
-impl Pools {
-    /// An idle connection that can take a request now.
-    pub(crate) fn take(&self, upstream: &Upstream) -> Option<Sender> {
-        let mut pools = self.0.borrow_mut();
-        let idle = &mut pools.get_mut(&upstream.id)?.idle;
-        while idle.last().is_some_and(|(sender, _)| sender.is_closed()) {
-            idle.pop();
-        }
-        let ready = idle.iter().rposition(|(sender, _)| sender.is_ready())?;
-        Some(idle.remove(ready).0)
-    }
-
-    /// Keeps a connection whose answer is complete for `idle` at most.
-    pub(crate) fn give(&self, upstream: &Upstream, sender: Sender, idle: Duration) {
-        if upstream.left.load(Ordering::Relaxed) || sender.is_closed() {
-            return;
-        }
-        let Some(until) = Instant::now().checked_add(idle) else {
-            return;
-        };
-        let mut pools = self.0.borrow_mut();
-        let kept = &mut pools.entry(upstream.id).or_default().idle;
-        if kept.len() < IDLE_CONNECTIONS {
-            kept.push((sender, until));
-        }
-    }
-
-    /// Remembers a task that serves this upstream.
-    pub(crate) fn live(&self, upstream: &Upstream, task: AbortHandle) {
-        self.0.borrow_mut().entry(upstream.id).or_default().live.push(task);
-    }
-
-    /// Closes the idle connections.
-    pub(crate) fn forget_idle(&self, upstream: &Upstream) {
-        let idle =
-            self.0.borrow_mut().get_mut(&upstream.id).map(|pool| std::mem::take(&mut pool.idle));
-        drop(idle);
-    }
-
-    /// Ends everything that still goes on with an upstream.
-    pub(crate) fn end(&self, upstream: &Upstream) {
-        let pool = self.0.borrow_mut().remove(&upstream.id);
-        for task in pool.into_iter().flat_map(|pool| pool.live) {
-            task.abort();
-        }
-    }
-
-    /// Forgets what is over and closes what was idle for too long.
-    pub(crate) fn sweep(&self) {
-        let now = Instant::now();
-        self.0.borrow_mut().retain(|_, pool| {
-            pool.live.retain(|task| !task.is_finished());
-            pool.idle.retain(|(sender, until)| !sender.is_closed() && now < *until);
-            !(pool.idle.is_empty() && pool.live.is_empty())
-        });
-    }
-}

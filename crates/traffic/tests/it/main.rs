@@ -10,6 +10,7 @@ mod http2;
 mod in_front;
 mod letting_go;
 mod logging;
+mod pools;
 mod snapshots;
 mod splitting;
 mod tls;

@@ -14,8 +14,8 @@ fn refused(proxy: &Proxy, snapshot: Snapshot) -> Vec<String> {
     }
 }
 
-fn named(service: &ServiceRoute, name: &str, listen: impl ToString) -> ServiceRoute {
-    ServiceRoute { service: name.to_owned(), listen: listen.to_string(), ..service.clone() }
+fn named(service: &ServiceRoute, name: &str, listen: &str) -> ServiceRoute {
+    ServiceRoute { service: name.to_owned(), listen: listen.to_owned(), ..service.clone() }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -42,10 +42,10 @@ async fn a_taken_port_is_named_with_its_cause_and_every_other_service_is_served(
     let blocker = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = blocker.local_addr().unwrap();
     let changed = shop(v2.address);
-    let services = [named(&changed, "other", taken), changed.clone()];
+    let services = [named(&changed, "other", &taken.to_string()), changed.clone()];
     let why =
         format!("service \"other\" cannot listen on {taken}: Address already in use (os error 98)");
-    assert_eq!(refused(&proxy, snapshot(2, services.clone())), [why.clone()]);
+    assert_eq!(refused(&proxy, snapshot(2, services.clone())), std::slice::from_ref(&why));
     assert_eq!(proxy.generation(), snapshot(2, []).generation);
     assert_eq!(proxy.observed().refused["other"], why);
     assert_eq!(get(address, "u").await.text(), "v2");
@@ -62,7 +62,7 @@ async fn a_service_that_cannot_move_is_served_anew_where_it_was() {
     let (v1, v2) = (Backend::named("v1").await, Backend::named("v2").await);
     let (proxy, address) = proxy(shop(v1.address)).await;
     let blocker = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let moved = named(&shop(v2.address), "shop", blocker.local_addr().unwrap());
+    let moved = named(&shop(v2.address), "shop", &blocker.local_addr().unwrap().to_string());
     assert_eq!(refused(&proxy, snapshot(2, [moved.clone()])).len(), 1);
     assert_eq!(get(address, "u").await.text(), "v2");
     // Where another service is to listen there now, that one does.

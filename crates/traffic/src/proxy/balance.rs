@@ -1,0 +1,284 @@
+//! Which upstream of a track serves a request.
+//!
+//! Of two drawn by lot, the one with fewer requests under way: nearly as even as looking at
+//! all of them, and two threads that draw do not both run to the same one. Only upstreams
+//! that answer their checks are drawn from; when none does, from all, since an attempt is
+//! better than a certain failure.
+//!
+//! - **Slow start**: one that became healthy less than [`RAMP`] ago is taken with a chance
+//!   that grows from a tenth to certainty, so that cold caches do not meet a full share.
+//! - **Outliers**: one that fails [`OUTLIER_AFTER`] requests in a row (no connection, no
+//!   answer, 5xx) is left out for [`OUTLIER_FIRST`], each time for twice as long, up to
+//!   [`OUTLIER_MOST`]; never more than half of a track. The last one or the only one is never
+//!   left out, so this hides no broken release: its failures are counted all the same.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::guard::micros;
+use super::route::Track;
+use super::upstream::{Health, Upstream};
+
+/// How long an upstream is spared after it became healthy.
+const RAMP: Duration = Duration::from_secs(10);
+/// The least chance of one that is spared, in thousandths.
+const RAMP_LEAST: u64 = 100;
+/// Failures in a row that leave an upstream out.
+const OUTLIER_AFTER: u32 = 5;
+/// For how long the first time.
+const OUTLIER_FIRST: Duration = Duration::from_secs(10);
+/// For how long at most; after as long without another time, it begins anew.
+const OUTLIER_MOST: Duration = Duration::from_secs(320);
+
+/// What is seen of an upstream while it serves. Times are in microseconds since `born`.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    born: Instant,
+    /// Requests under way.
+    busy: AtomicU32,
+    /// Failures in a row.
+    failures: AtomicU32,
+    /// How often it was left out.
+    times: AtomicU32,
+    /// Until when it is left out.
+    out_until: AtomicU64,
+    /// Since when it is healthy.
+    well_since: AtomicU64,
+}
+
+/// A request under way on one upstream of several.
+#[derive(Debug)]
+pub(crate) struct Busy(Arc<Upstream>);
+
+impl Busy {
+    /// Begins.
+    pub(crate) fn on(upstream: &Arc<Upstream>) -> Self {
+        upstream.standing.busy.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(upstream))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.standing.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Standing {
+    /// Nothing was seen yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            born: Instant::now(),
+            busy: AtomicU32::new(0),
+            failures: AtomicU32::new(0),
+            times: AtomicU32::new(0),
+            out_until: AtomicU64::new(0),
+            well_since: AtomicU64::new(0),
+        }
+    }
+
+    /// It has just become healthy.
+    pub(crate) fn well(&self) {
+        self.well_since.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// Whether it is left out at present.
+    pub(crate) fn is_out(&self) -> bool {
+        let until = self.out_until.load(Ordering::Relaxed);
+        until > 0 && self.now() < until
+    }
+
+    fn now(&self) -> u64 {
+        micros(self.born.elapsed())
+    }
+
+    /// The chance of being taken when drawn, in thousandths.
+    fn chance(&self) -> u64 {
+        let since =
+            self.well_since.load(Ordering::Relaxed).max(self.out_until.load(Ordering::Relaxed));
+        let well = self.now().saturating_sub(since);
+        let thousandths = well.saturating_mul(1_000).checked_div(micros(RAMP)).unwrap_or(1_000);
+        thousandths.clamp(RAMP_LEAST, 1_000)
+    }
+
+    /// Leaves it out, for longer than the last time.
+    fn leave_out(&self) {
+        let (now, until) = (self.now(), self.out_until.load(Ordering::Relaxed));
+        if now.saturating_sub(until) > micros(OUTLIER_MOST) {
+            self.times.store(0, Ordering::Relaxed);
+        }
+        let doubled = 1_u32.checked_shl(self.times.fetch_add(1, Ordering::Relaxed));
+        let length = OUTLIER_FIRST.saturating_mul(doubled.unwrap_or(u32::MAX)).min(OUTLIER_MOST);
+        self.out_until.store(now.saturating_add(micros(length)), Ordering::Relaxed);
+        self.failures.store(0, Ordering::Relaxed);
+    }
+}
+
+/// Bits that decide what is drawn in the `turn`th request of a thread: the finalizer of
+/// `SplitMix64` (Steele, Lea and Flood 2014).
+pub(crate) const fn lot(turn: u64) -> u64 {
+    let mixed = turn.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+impl Track {
+    /// An upstream for a request, other than `tried`; `lot` decides what is drawn.
+    pub(crate) fn pick(&self, lot: u64, tried: Option<u64>) -> Option<&Arc<Upstream>> {
+        let others = || self.upstreams.iter().filter(|one| tried != Some(one.id));
+        if self.upstreams.len() < 2 {
+            return others().next();
+        }
+        let well = || others().filter(|one| one.health() == Health::Healthy);
+        draw(lot, &|| well().filter(|one| !one.standing.is_out()))
+            .or_else(|| draw(lot, &well))
+            .or_else(|| draw(lot, &others))
+    }
+
+    /// A request to one of several upstreams went well, or not.
+    pub(crate) fn observe(&self, upstream: &Upstream, good: bool) {
+        if self.upstreams.len() < 2 {
+            return;
+        }
+        let standing = &upstream.standing;
+        if good {
+            standing.failures.store(0, Ordering::Relaxed);
+            return;
+        }
+        let failures = standing.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        if failures < OUTLIER_AFTER || standing.is_out() {
+            return;
+        }
+        let out = self.upstreams.iter().filter(|one| one.standing.is_out()).count();
+        if out.saturating_add(1).saturating_mul(2) <= self.upstreams.len() {
+            standing.leave_out();
+            tracing::warn!(upstream = %upstream.address, release = %self.release, "left out");
+        }
+    }
+}
+
+/// One of two drawn by lot.
+fn draw<'a, I>(lot: u64, from: &impl Fn() -> I) -> Option<&'a Arc<Upstream>>
+where
+    I: Iterator<Item = &'a Arc<Upstream>>,
+{
+    let count = from().count();
+    let below = |shift: u32, count: usize| {
+        usize::try_from((lot >> shift) & 0xffff).ok()?.checked_rem(count)
+    };
+    let first = below(0, count)?;
+    let one = from().nth(first)?;
+    let Some(step) = below(16, count.saturating_sub(1)) else {
+        return Some(one);
+    };
+    let second = first.saturating_add(step).saturating_add(1).checked_rem(count)?;
+    let other = from().nth(second)?;
+    let taken = |one: &Upstream, shift: u32| {
+        below(shift, 1_000).is_some_and(|spin| (spin as u64) < one.standing.chance())
+    };
+    Some(match (taken(one, 32), taken(other, 48)) {
+        (true, false) => one,
+        (false, true) => other,
+        _ => {
+            let busy = |one: &Upstream| one.standing.busy.load(Ordering::Relaxed);
+            if busy(other) < busy(one) { other } else { one }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::count::Ledger;
+
+    fn track(count: usize) -> Track {
+        let upstreams = (0..count).map(|n| {
+            let upstream = Upstream::new(&format!("127.0.0.1:{}", n + 1));
+            upstream.set_health(Health::Healthy);
+            upstream.standing.well_since.store(0, Ordering::Relaxed);
+            Arc::new(upstream)
+        });
+        let mut upstreams: Vec<_> = upstreams.collect();
+        // As if they had been well for long.
+        for upstream in &mut upstreams {
+            let long_ago = Instant::now().checked_sub(RAMP).unwrap();
+            Arc::get_mut(upstream).unwrap().standing.born = long_ago;
+        }
+        let ledger = Arc::new(Ledger::new(1));
+        Track { release: Arc::from("v1"), upstreams, ledger, limits: Vec::new() }
+    }
+
+    /// How often each upstream is picked in 10 000 lots.
+    fn shares(track: &Track) -> Vec<usize> {
+        let mut shares = vec![0; track.upstreams.len()];
+        for turn in 0..10_000 {
+            let picked = track.pick(lot(turn), None).unwrap();
+            shares[track.upstreams.iter().position(|one| one.id == picked.id).unwrap()] += 1;
+        }
+        shares
+    }
+
+    #[test]
+    fn idle_upstreams_share_evenly_and_a_busy_one_is_spared() {
+        let track = track(3);
+        let even = shares(&track);
+        assert!(even.iter().all(|share| (3_000..3_700).contains(share)), "{even:?}");
+        let _busy = Busy::on(&track.upstreams[0]);
+        let spared = shares(&track);
+        assert_eq!(spared[0], 0, "{spared:?}");
+    }
+
+    #[test]
+    fn one_that_just_became_well_begins_with_a_small_share() {
+        let track = track(2);
+        track.upstreams[1].standing.well();
+        let shares = shares(&track);
+        assert!((100..1_500).contains(&shares[1]), "{shares:?}");
+    }
+
+    #[test]
+    fn outliers_are_left_out_but_never_more_than_half() {
+        let track = track(3);
+        for upstream in &track.upstreams {
+            for _ in 0..OUTLIER_AFTER {
+                track.observe(upstream, false);
+            }
+        }
+        let out: Vec<bool> = track.upstreams.iter().map(|one| one.standing.is_out()).collect();
+        assert_eq!(out, [true, false, false]);
+        assert_eq!(shares(&track)[0], 0);
+    }
+
+    #[test]
+    fn a_success_in_between_is_no_row_of_failures() {
+        let track = track(2);
+        for n in 0..50 {
+            track.observe(&track.upstreams[0], n % 4 == 0);
+        }
+        assert!(!track.upstreams[0].standing.is_out());
+    }
+
+    #[test]
+    fn each_time_out_is_twice_as_long_up_to_a_limit() {
+        let standing = Standing::new();
+        let lengths: Vec<u64> = (0..7)
+            .map(|_| {
+                let before = standing.now();
+                standing.leave_out();
+                (standing.out_until.load(Ordering::Relaxed) - before) / 1_000_000
+            })
+            .collect();
+        assert_eq!(lengths, [10, 20, 40, 80, 160, 320, 320]);
+    }
+
+    #[test]
+    fn the_only_upstream_is_tried_even_when_it_is_not_well_and_not_twice() {
+        let track = track(1);
+        let only = &track.upstreams[0];
+        only.set_health(Health::Unhealthy);
+        assert_eq!(track.pick(7, None).unwrap().id, only.id);
+        assert!(track.pick(7, Some(only.id)).is_none());
+    }
+}

@@ -1,0 +1,178 @@
+//! One thread's connections to each upstream, and who waits for one.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use http::StatusCode;
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::connect::CONNECTS;
+use super::settings::IDLE_CONNECTIONS;
+use super::upstream::{Sender, Upstream};
+
+/// One thread's connections, by upstream.
+#[derive(Debug, Default)]
+pub(crate) struct Pools(RefCell<BTreeMap<u64, Pool>>);
+
+#[derive(Debug, Default)]
+struct Pool {
+    /// With the time until which each is kept. The one used last is at the end and is used
+    /// next, so that the others grow old.
+    idle: Vec<(Sender, Instant)>,
+    /// The tasks that make and drive connections and tunnels, so that they can be ended.
+    live: Vec<AbortHandle>,
+    /// Requests without a connection, in the order they came.
+    line: VecDeque<Waiter>,
+    /// Connections being made.
+    connects: usize,
+}
+
+/// A request without a connection.
+#[derive(Debug)]
+struct Waiter {
+    /// It takes none that has carried a request.
+    fresh: bool,
+    tell: oneshot::Sender<Turn>,
+}
+
+/// What waiting came to: a connection, or the status that stands for its failure.
+pub(crate) type Turn = Result<Linked, StatusCode>;
+
+/// A connection for one request.
+#[derive(Debug)]
+pub(crate) struct Linked {
+    pub sender: Sender,
+    /// It has carried a request before, so it may have ended unseen.
+    pub kept: bool,
+}
+
+/// Whether more connections are wanted than are being made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Line {
+    Waits,
+    Served,
+}
+
+impl Pools {
+    /// An idle connection that can take a request now.
+    pub(crate) fn take(&self, upstream: &Upstream) -> Option<Sender> {
+        let mut pools = self.0.borrow_mut();
+        let idle = &mut pools.get_mut(&upstream.id)?.idle;
+        while idle.last().is_some_and(|(sender, _)| sender.is_closed()) {
+            idle.pop();
+        }
+        let ready = idle.iter().rposition(|(sender, _)| sender.is_ready())?;
+        Some(idle.remove(ready).0)
+    }
+
+    /// Waits in line; whether one more connection is to be made.
+    pub(crate) fn wait(&self, upstream: &Upstream, fresh: bool) -> (oneshot::Receiver<Turn>, bool) {
+        let (tell, turn) = oneshot::channel();
+        let mut pools = self.0.borrow_mut();
+        let pool = pools.entry(upstream.id).or_default();
+        pool.line.push_back(Waiter { fresh, tell });
+        let connects = pool.connects < CONNECTS;
+        pool.connects = pool.connects.saturating_add(usize::from(connects));
+        (turn, connects)
+    }
+
+    /// Whether anybody waits.
+    pub(crate) fn is_wanted(&self, upstream: &Upstream) -> bool {
+        self.0.borrow_mut().get_mut(&upstream.id).is_some_and(|pool| pool.waiting() > 0)
+    }
+
+    /// A connection was made: the first in line gets it.
+    pub(crate) fn made(&self, upstream: &Upstream, sender: Sender, idle: Duration) -> Line {
+        self.hand(upstream, Linked { sender, kept: false }, idle);
+        self.unmade(upstream)
+    }
+
+    /// A connection was refused: whoever waits is told.
+    pub(crate) fn refused(&self, upstream: &Upstream, status: StatusCode) -> Line {
+        if let Some(pool) = self.0.borrow_mut().get_mut(&upstream.id) {
+            for waiter in pool.line.drain(..) {
+                let _ = waiter.tell.send(Err(status));
+            }
+        }
+        self.unmade(upstream)
+    }
+
+    /// The making of a connection is over; with [`Line::Waits`] another is to begin.
+    pub(crate) fn unmade(&self, upstream: &Upstream) -> Line {
+        let mut pools = self.0.borrow_mut();
+        let Some(pool) = pools.get_mut(&upstream.id) else {
+            return Line::Served;
+        };
+        if pool.waiting() >= pool.connects {
+            return Line::Waits;
+        }
+        pool.connects = pool.connects.saturating_sub(1);
+        Line::Served
+    }
+
+    /// A connection whose answer is complete: the first in line who takes it gets it, or it
+    /// is kept for `idle` at most.
+    pub(crate) fn give(&self, upstream: &Upstream, sender: Sender, idle: Duration) {
+        if !upstream.has_left() && !sender.is_closed() {
+            self.hand(upstream, Linked { sender, kept: true }, idle);
+        }
+    }
+
+    fn hand(&self, upstream: &Upstream, mut linked: Linked, idle: Duration) {
+        let mut pools = self.0.borrow_mut();
+        let pool = pools.entry(upstream.id).or_default();
+        let kept = linked.kept;
+        while let Some(first) = pool.line.iter().position(|waiter| !(kept && waiter.fresh)) {
+            let Some(waiter) = pool.line.remove(first) else { break };
+            match waiter.tell.send(Ok(linked)) {
+                Err(Ok(back)) => linked = back,
+                Ok(()) | Err(Err(_)) => return,
+            }
+        }
+        let until = Instant::now().checked_add(idle);
+        if let Some(until) = until.filter(|_| pool.idle.len() < IDLE_CONNECTIONS) {
+            pool.idle.push((linked.sender, until));
+        }
+    }
+
+    /// Remembers a task that serves this upstream.
+    pub(crate) fn live(&self, upstream: &Upstream, task: AbortHandle) {
+        self.0.borrow_mut().entry(upstream.id).or_default().live.push(task);
+    }
+
+    /// Closes the idle connections.
+    pub(crate) fn forget_idle(&self, upstream: &Upstream) {
+        let idle =
+            self.0.borrow_mut().get_mut(&upstream.id).map(|pool| std::mem::take(&mut pool.idle));
+        drop(idle);
+    }
+
+    /// Ends everything that still goes on with an upstream.
+    pub(crate) fn end(&self, upstream: &Upstream) {
+        let pool = self.0.borrow_mut().remove(&upstream.id);
+        for task in pool.into_iter().flat_map(|pool| pool.live) {
+            task.abort();
+        }
+    }
+
+    /// Forgets what is over and closes what was idle for too long.
+    pub(crate) fn sweep(&self) {
+        let now = Instant::now();
+        self.0.borrow_mut().retain(|_, pool| {
+            pool.live.retain(|task| !task.is_finished());
+            pool.idle.retain(|(sender, until)| !sender.is_closed() && now < *until);
+            !(pool.idle.is_empty() && pool.live.is_empty())
+        });
+    }
+}
+
+impl Pool {
+    /// Who still waits: those whose client or whose patience is gone are forgotten.
+    fn waiting(&mut self) -> usize {
+        self.line.retain(|waiter| !waiter.tell.is_closed());
+        self.line.len()
+    }
+}
