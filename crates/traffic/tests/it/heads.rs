@@ -7,55 +7,6 @@ use http::{HeaderMap, Response};
 use crate::kit::{Backend, counted, full, proxy, raw, shop};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ambiguous_heads_are_refused_with_400_and_never_reach_a_release() {
-    let v1 = Backend::named("v1").await;
-    let (proxy, address) = proxy(shop(v1.address)).await;
-    for (what, head) in [
-        (
-            "length and coding",
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        ),
-        (
-            "coding and length",
-            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n",
-        ),
-        (
-            "two lengths",
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nab",
-        ),
-        ("a list of lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2, 2\r\n\r\nab"),
-        ("a signed length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +2\r\n\r\nab"),
-        ("a bare LF", "GET / HTTP/1.1\r\nHost: a\nX: 1\r\n\r\n"),
-        ("a bare LF at the end", "GET / HTTP/1.1\r\nHost: a\r\n\n"),
-        ("a bare CR", "GET / HTTP/1.1\r\nHost: a\r\nX: 1\rY: 2\r\n\r\n"),
-        ("a folded line", "GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n 2\r\n\r\n"),
-        ("a blank before the colon", "GET / HTTP/1.1\r\nHost : a\r\n\r\n"),
-        ("no host", "GET / HTTP/1.1\r\nX: 1\r\n\r\n"),
-        ("two hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"),
-        (
-            "another coding",
-            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-        ),
-        ("a coding in 1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-        ("a target without a slash", "GET x HTTP/1.1\r\nHost: a\r\n\r\n"),
-        ("a star for GET", "GET * HTTP/1.1\r\nHost: a\r\n\r\n"),
-        ("HTTP/0.9", "GET /\r\n\r\n"),
-        ("the preface of HTTP/2, broken off", "PRI * HTTP/2.0\r\n\r\nXY\r\n\r\n"),
-    ] {
-        for half_close in [false, true] {
-            let answer = raw(address, head.as_bytes(), half_close).await;
-            assert!(
-                answer.starts_with("HTTP/1.1 400 ") || answer.starts_with("HTTP/1.0 400 "),
-                "{what}: {answer:?}"
-            );
-            assert_eq!(answer.matches("HTTP/1.").count(), 1, "{what}: {answer:?}");
-        }
-    }
-    assert_eq!(v1.requests(), 0);
-    assert_eq!(counted(&proxy, "v1").counts.requests, 0);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_smuggled_second_request_is_refused_after_the_first_is_answered() {
     let v1 = Backend::named("v1").await;
     let (_proxy, address) = proxy(shop(v1.address)).await;

@@ -3,6 +3,7 @@
 mod kit;
 
 mod bodies;
+mod corpus;
 mod faults;
 mod guarding;
 mod heads;
