@@ -8,6 +8,8 @@ mod connect;
 mod connection;
 mod control;
 mod count;
+#[cfg(test)]
+mod differential;
 mod drain;
 mod exchange;
 mod fields;

@@ -113,15 +113,15 @@ fn block(fields: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
         // An integer with a prefix of 7 bits (RFC 7541, 5.1).
         let mut left = text.len();
         if left < 127 {
-            out.push(left as u8);
+            out.push(u8::try_from(left).unwrap());
         } else {
             out.push(127);
             left -= 127;
             while left >= 128 {
-                out.push((left % 128) as u8 | 128);
+                out.push(u8::try_from(left % 128).unwrap() | 128);
                 left /= 128;
             }
-            out.push(left as u8);
+            out.push(u8::try_from(left).unwrap());
         }
         out.extend_from_slice(text);
     };
@@ -134,7 +134,7 @@ fn block(fields: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
 }
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = (payload.len() as u32).to_be_bytes();
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
