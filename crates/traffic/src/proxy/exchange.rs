@@ -122,13 +122,14 @@ impl Forwarded {
     fn into_response(self, client: &Client, mut visit: Visit, time: Times) -> Response<Reply> {
         let Answer { mut response, lease } = self.answer;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let Some((protocol, ours)) = self.upgrade else {
+            let granted = self.upgrade.and_then(|(asked, ours)| {
+                Some((fields::upgrade_granted(response.headers(), &asked)?, ours))
+            });
+            let Some((protocol, ours)) = granted else {
                 let unasked = Failure::Upstream(Cause::Reset, StatusCode::BAD_GATEWAY);
                 return client.failed(unasked, &mut visit);
             };
             visit.answered(101, None);
-            let protocol =
-                response.headers().get(http::header::UPGRADE).cloned().unwrap_or(protocol);
             let theirs = hyper::upgrade::on(&mut response);
             upgrade::tunnel(client, lease, visit, ours, theirs);
             fields::remove_hop_by_hop(response.headers_mut());

@@ -6,11 +6,13 @@ use http::header::{
 };
 use http::{HeaderMap, Version};
 
+use super::head::{H2C, lists};
 use super::origin::Asker;
 
 /// Fields that mean the connection, not the message (RFC 9110, 7.6.1, and older proxies).
-const HOP_BY_HOP: [HeaderName; 8] = [
+const HOP_BY_HOP: [HeaderName; 9] = [
     CONNECTION,
+    HeaderName::from_static("http2-settings"),
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     PROXY_AUTHENTICATE,
@@ -19,11 +21,21 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     TRANSFER_ENCODING,
     UPGRADE,
 ];
-/// The protocol a request asks to change to; `h2c` is never offered.
+
+/// The protocols a request asks to change to. Where `h2c` is one of them it asks for none.
 pub(crate) fn upgrade_asked(headers: &HeaderMap) -> Option<HeaderValue> {
-    let protocol =
-        headers.get(UPGRADE).filter(|value| !value.as_bytes().eq_ignore_ascii_case(b"h2c"))?;
-    names(headers, "upgrade").then(|| protocol.clone())
+    let protocols = headers.get(UPGRADE)?;
+    let asked = names(headers, CONNECTION, b"upgrade") && !names(headers, UPGRADE, H2C);
+    asked.then(|| protocols.clone())
+}
+
+/// What an upstream that was asked for `asked` changes to; `None` when that is something else.
+/// One that does not say changes to what was asked for.
+pub(crate) fn upgrade_granted(headers: &HeaderMap, asked: &HeaderValue) -> Option<HeaderValue> {
+    let lines = headers.get_all(UPGRADE).into_iter();
+    let mut granted = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
+    let all_asked = granted.all(|protocol| lists(asked.as_bytes(), protocol.trim_ascii()));
+    all_asked.then(|| headers.get(UPGRADE).unwrap_or(asked).clone())
 }
 
 /// Removes what concerns only the connection the message came on: the fields above and
@@ -47,7 +59,7 @@ pub(crate) fn for_upstream(
     asker: &Asker,
     upgrade: Option<HeaderValue>,
 ) {
-    let trailers = names_trailers(headers);
+    let trailers = names(headers, TE, b"trailers");
     remove_hop_by_hop(headers);
     headers.remove(EXPECT);
     asker.tell(headers);
@@ -92,21 +104,9 @@ fn named(headers: &HeaderMap) -> Vec<HeaderName> {
     listed.filter(|name| ![HOST, http::header::CONTENT_LENGTH].contains(name)).collect()
 }
 
-fn names(headers: &HeaderMap, word: &str) -> bool {
-    let mut lines = headers.get_all(CONNECTION).into_iter();
-    lines.any(|line| {
-        line.as_bytes()
-            .split(|&byte| byte == b',')
-            .any(|part| part.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
-    })
-}
-
-fn names_trailers(headers: &HeaderMap) -> bool {
-    headers.get_all(TE).into_iter().any(|line| {
-        line.as_bytes()
-            .split(|&byte| byte == b',')
-            .any(|part| part.trim_ascii().eq_ignore_ascii_case(b"trailers"))
-    })
+/// Whether one of the lines of `list` names `word`.
+fn names(headers: &HeaderMap, list: HeaderName, word: &[u8]) -> bool {
+    headers.get_all(list).into_iter().any(|line| lists(line.as_bytes(), word))
 }
 
 #[cfg(test)]
@@ -168,8 +168,34 @@ mod tests {
     #[test]
     fn an_upgrade_is_asked_for_by_both_fields() {
         assert_eq!(upgrade_asked(&map(&[("upgrade", "websocket")])), None);
-        assert_eq!(upgrade_asked(&map(&[("upgrade", "h2c"), ("connection", "upgrade")])), None);
         let asked = map(&[("upgrade", "websocket"), ("connection", "keep-alive, Upgrade")]);
         assert_eq!(upgrade_asked(&asked).unwrap(), "websocket");
+    }
+
+    #[test]
+    fn h2c_is_asked_for_in_no_company() {
+        for protocols in ["h2c", "H2C", "h2c,", "h2c, x", "websocket,h2c"] {
+            let headers = map(&[("upgrade", protocols), ("connection", "upgrade")]);
+            assert_eq!(upgrade_asked(&headers), None, "{protocols}");
+        }
+        let lines = [("upgrade", "websocket"), ("upgrade", "h2c"), ("connection", "upgrade")];
+        assert_eq!(upgrade_asked(&map(&lines)), None);
+    }
+
+    #[test]
+    fn only_what_was_asked_for_is_granted() {
+        let asked = HeaderValue::from_static("websocket, Chat/2");
+        for (answer, granted) in [
+            (&[][..], Some("websocket, Chat/2")),
+            (&[("upgrade", "WebSocket")], Some("WebSocket")),
+            (&[("upgrade", "chat/2, websocket")], Some("chat/2, websocket")),
+            (&[("upgrade", "h2c")], None),
+            (&[("upgrade", "websocket, h2c")], None),
+            (&[("upgrade", "websocket"), ("upgrade", "h2c")], None),
+            (&[("upgrade", "")], None),
+        ] {
+            let granted = granted.map(HeaderValue::from_static);
+            assert_eq!(upgrade_granted(&map(answer), &asked), granted, "{answer:?}");
+        }
     }
 }

@@ -19,6 +19,9 @@
 const LINE_BYTES: usize = super::settings::HEAD_BYTES;
 /// Longest chunk-size line with its extensions.
 const CHUNK_LINE_BYTES: usize = 4 * 1024;
+/// HTTP/2 as a protocol to change to. It is never changed to: what follows would pass this
+/// proxy unread.
+pub(crate) const H2C: &[u8] = b"h2c";
 /// Empty lines forgiven before a request line (RFC 9112, 2.2).
 const EMPTY_LINES: u8 = 4;
 
@@ -56,6 +59,7 @@ struct Facts {
     length: Option<u64>,
     chunked: bool,
     upgrade: bool,
+    h2c: bool,
     connection_upgrade: bool,
 }
 
@@ -83,6 +87,7 @@ impl HeadReader {
                 length: None,
                 chunked: false,
                 upgrade: false,
+                h2c: false,
                 connection_upgrade: false,
             },
             empty_lines: 0,
@@ -242,7 +247,8 @@ impl HeadReader {
                 return (first && allowed).then_some(());
             }
             7 if name.eq_ignore_ascii_case(b"upgrade") => {
-                self.facts.upgrade = !value.eq_ignore_ascii_case(b"h2c");
+                self.facts.upgrade = true;
+                self.facts.h2c |= lists(value, H2C);
             }
             10 if name.eq_ignore_ascii_case(b"connection") => {
                 self.facts.connection_upgrade |= lists(value, b"upgrade");
@@ -257,7 +263,7 @@ impl HeadReader {
         if (facts.http_11 && facts.hosts == 0) || (facts.chunked && facts.length.is_some()) {
             return None;
         }
-        let upgrade = facts.http_11 && facts.upgrade && facts.connection_upgrade;
+        let upgrade = facts.upgrade && facts.connection_upgrade && !facts.h2c && facts.http_11;
         self.at = match facts.length {
             _ if facts.chunked => At::ChunkSize,
             Some(length) if length > 0 => At::Body(length),
@@ -313,7 +319,7 @@ pub(crate) fn length(value: &[u8]) -> Option<u64> {
 }
 
 /// Whether a comma-separated list names `word`.
-fn lists(value: &[u8], word: &[u8]) -> bool {
+pub(crate) fn lists(value: &[u8], word: &[u8]) -> bool {
     value.split(|&byte| byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(word))
 }
 

@@ -122,8 +122,37 @@ async fn h2c_is_not_offered_to_the_upstream() {
     })
     .await;
     let (_proxy, address) = proxy(shop(v1.address)).await;
-    let request = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
-                   HTTP2-Settings: AAMAAABk\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    for asked in [
+        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n",
+        "Connection: Upgrade\r\nUpgrade: H2C\r\n",
+        "Connection: Upgrade\r\nUpgrade: h2c,\r\n",
+        "Connection: Upgrade\r\nUpgrade: h2c, websocket\r\n",
+        "Connection: Upgrade\r\nUpgrade: h2c\r\nUpgrade: websocket\r\n",
+    ] {
+        let request = format!(
+            "GET / HTTP/1.1\r\nHost: a\r\n{asked}HTTP2-Settings: AAMAAABk\r\n\r\n\
+             GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        );
+        let answer = raw(address, request.as_bytes(), false).await;
+        assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 2, "{asked:?}: {answer:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upstream_that_changes_to_what_nobody_asked_for_is_a_502() {
+    let v1 = Backend::start(|_| async {
+        http::Response::builder()
+            .status(101)
+            .header("connection", "upgrade")
+            .header("upgrade", "h2c")
+            .body(crate::kit::full(""))
+            .unwrap()
+    })
+    .await;
+    let (proxy, address) = proxy(shop(v1.address)).await;
+    let request =
+        "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
     let answer = raw(address, request.as_bytes(), false).await;
-    assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 2, "{answer:?}");
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer:?}");
+    assert_eq!(counted(&proxy, "v1").causes.reset, 1);
 }
