@@ -1,8 +1,8 @@
 //! Header fields that a proxy removes and adds.
 
 use http::header::{
-    CONNECTION, EXPECT, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-    TRANSFER_ENCODING, UPGRADE, VIA,
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::{HeaderMap, Version};
 
@@ -39,12 +39,16 @@ pub(crate) fn upgrade_granted(headers: &HeaderMap, asked: &HeaderValue) -> Optio
 }
 
 /// Removes what concerns only the connection the message came on: the fields above and
-/// those that `Connection` names.
+/// those that `Connection` names. A length beside a transfer coding is not the body's (RFC
+/// 9112, 6.3): it goes with the coding.
 pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {
         for name in named(headers) {
             headers.remove(name);
         }
+    }
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
     }
     for name in HOP_BY_HOP {
         headers.remove(name);
@@ -101,7 +105,7 @@ fn named(headers: &HeaderMap) -> Vec<HeaderName> {
     let lines = headers.get_all(CONNECTION).into_iter();
     let words = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
     let listed = words.filter_map(|word| HeaderName::from_bytes(word.trim_ascii()).ok());
-    listed.filter(|name| ![HOST, http::header::CONTENT_LENGTH].contains(name)).collect()
+    listed.filter(|name| ![HOST, CONTENT_LENGTH].contains(name)).collect()
 }
 
 /// Whether one of the lines of `list` names `word`.

@@ -11,37 +11,11 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use rollout::units::Millis;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use traffic::Causes;
 
+use crate::blunt::{blunt, read_head};
 use crate::kit::{Backend, Http, counted, full, get, observed, proxy, raw, shop, status, until};
-
-/// A server that treats each connection as `talk` says, health checks included.
-async fn blunt<F: Future<Output = ()> + Send + 'static>(
-    talk: impl Fn(TcpStream, u64) -> F + Send + 'static,
-) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        for n in 0.. {
-            let (stream, _) = listener.accept().await.unwrap();
-            tokio::spawn(talk(stream, n));
-        }
-    });
-    address
-}
-
-/// Reads one head; empty at the end of input.
-async fn read_head(stream: &mut TcpStream) -> String {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        match stream.read_u8().await {
-            Ok(byte) => head.push(byte),
-            Err(_) => return String::new(),
-        }
-    }
-    String::from_utf8(head).unwrap()
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upstream_that_refuses_connections_is_a_502_and_a_connect_failure() {

@@ -1,10 +1,12 @@
 //! The proxy against real servers and real clients on the loopback interface.
 
+mod blunt;
 mod kit;
 
 mod bodies;
 mod corpus;
 mod faults;
+mod framing;
 mod guarding;
 mod heads;
 mod http2;

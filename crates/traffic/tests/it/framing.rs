@@ -1,0 +1,24 @@
+//! Bodies whose length is said in an unusual way, and that nobody loses a byte of them.
+
+use http::Response;
+use http_body_util::BodyExt;
+use tokio::io::AsyncWriteExt;
+
+use crate::blunt::{blunt, read_head};
+use crate::kit::{Backend, counted, full, get, proxy, raw, shop};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_in_chunks_that_also_says_a_length_arrives_whole() {
+    let v1 = blunt(|mut stream, _| async move {
+        read_head(&mut stream).await;
+        let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n\
+                      5\r\nhello\r\n0\r\n\r\n";
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    })
+    .await;
+    let (proxy, address) = proxy(shop(v1)).await;
+    let answer = get(address, "u").await;
+    assert_eq!(answer.text(), "hello");
+    assert!(!answer.headers.contains_key("content-length"), "{:?}", answer.headers);
+    assert_eq!(counted(&proxy, "v1").bytes_out, 5);
+}
