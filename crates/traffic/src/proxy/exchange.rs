@@ -111,6 +111,9 @@ async fn forward(
     let watched = (head.version == Version::HTTP_2).then_some(time.idle);
     (head.version, head.extensions) = (Version::HTTP_11, http::Extensions::new());
     let (body, upload) = Upload::new(body, watched);
+    if !body.is_empty() {
+        fields::frame_upload(&mut head.headers);
+    }
     visit.uploads(upload.clone());
     let request = Request::from_parts(head, body);
     let forwarder = OverHyper(&client.worker);

@@ -76,6 +76,14 @@ pub(crate) fn for_upstream(
     }
 }
 
+/// Has a body of unknown length sent in chunks whatever the method. Left to itself, hyper
+/// takes it that some methods have no body, and drops what there is.
+pub(crate) fn frame_upload(headers: &mut HeaderMap) {
+    if !headers.contains_key(CONTENT_LENGTH) {
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+}
+
 /// A version of HTTP as `Via` and the access log write it.
 pub(crate) const fn version(version: Version) -> &'static str {
     match version {

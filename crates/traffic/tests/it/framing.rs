@@ -22,3 +22,23 @@ async fn an_answer_in_chunks_that_also_says_a_length_arrives_whole() {
     assert!(!answer.headers.contains_key("content-length"), "{:?}", answer.headers);
     assert_eq!(counted(&proxy, "v1").bytes_out, 5);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_in_chunks_goes_with_any_method() {
+    let v1 = Backend::start(|request| async {
+        let body = request.into_body().collect().await.unwrap().to_bytes();
+        Response::builder().header("x-bytes", body.len()).body(full(body)).unwrap()
+    })
+    .await;
+    let (proxy, address) = proxy(shop(v1.address)).await;
+    let methods = ["GET", "HEAD", "POST", "DELETE", "OPTIONS", "QUERY"];
+    for method in methods {
+        let request = format!(
+            "{method} / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\
+             Connection: close\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+        );
+        let answer = raw(address, request.as_bytes(), false).await;
+        assert!(answer.contains("x-bytes: 5\r\n"), "{method}: {answer:?}");
+    }
+    assert_eq!(counted(&proxy, "v1").bytes_in, 5 * methods.len() as u64);
+}
