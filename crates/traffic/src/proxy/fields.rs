@@ -84,6 +84,15 @@ pub(crate) fn frame_upload(headers: &mut HeaderMap) {
     }
 }
 
+/// Names a host where the client did not: HTTP/1.0 need not, but what goes on is HTTP/1.1.
+pub(crate) fn name_host(headers: &mut HeaderMap, address: &str) {
+    if !headers.contains_key(HOST)
+        && let Ok(host) = HeaderValue::from_str(address)
+    {
+        headers.insert(HOST, host);
+    }
+}
+
 /// A version of HTTP as `Via` and the access log write it.
 pub(crate) const fn version(version: Version) -> &'static str {
     match version {

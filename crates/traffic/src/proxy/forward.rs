@@ -16,6 +16,7 @@ use super::balance::Busy;
 use super::body::{Progress, Upload};
 use super::connect::link;
 use super::count::Cause;
+use super::fields::name_host;
 use super::listen::Worker;
 use super::pool::Linked;
 use super::route::{Times, Track};
@@ -102,6 +103,8 @@ impl Forwarder for OverHyper<'_> {
         time: &Times,
     ) -> Result<Answer, Failure> {
         let (upstream, linked) = self.reach(track, time).await?;
+        let mut request = request;
+        name_host(request.headers_mut(), &upstream.address);
         let busy = (track.upstreams.len() > 1).then(|| Busy::on(&upstream));
         match self.exchange(&upstream, linked, request, upload, time).await {
             Ok(mut answer) => {

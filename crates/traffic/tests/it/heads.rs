@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use http::{HeaderMap, Response};
 
-use crate::kit::{Backend, counted, full, proxy, raw, shop};
+use crate::kit::{Backend, counted, full, proxy, raw, shop, status};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_smuggled_second_request_is_refused_after_the_first_is_answered() {
@@ -42,7 +42,11 @@ async fn broken_chunks_are_the_clients_fault() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connect_and_star_targets_are_answered() {
-    let v1 = Backend::named("v1").await;
+    let v1 = Backend::start(|request| async move {
+        let hosts = request.headers().get_all("host").iter().count();
+        status(if hosts == 1 { 200 } else { 400 })
+    })
+    .await;
     let (_proxy, address) = proxy(shop(v1.address)).await;
     for (request, expected) in [
         ("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", "HTTP/1.1 501 "),
