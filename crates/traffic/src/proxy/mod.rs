@@ -4,6 +4,7 @@ mod access;
 mod balance;
 mod body;
 mod books;
+mod claims;
 mod connect;
 mod connection;
 mod control;

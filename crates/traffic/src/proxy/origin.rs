@@ -12,12 +12,12 @@ use http::HeaderMap;
 use http::header::{FORWARDED, HOST, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
+use super::claims;
 use super::head::is_host;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-
 /// Who is at the other end of a connection.
 #[derive(Debug)]
 pub(crate) struct Origin {
@@ -111,13 +111,13 @@ impl Origin {
 impl Asker {
     /// Tells the upstream, in place of whatever the request says.
     pub(crate) fn tell(&self, headers: &mut HeaderMap) {
+        claims::remove(headers);
         headers.insert(FORWARDED_FOR, self.forwarded_for.clone());
         headers.insert(FORWARDED_PROTO, self.scheme.clone());
         headers.insert(FORWARDED, self.forwarded.clone());
-        match self.host.clone().or_else(|| headers.get(HOST).cloned()) {
-            Some(host) => headers.insert(FORWARDED_HOST, host),
-            None => headers.remove(FORWARDED_HOST),
-        };
+        if let Some(host) = self.host.clone().or_else(|| headers.get(HOST).cloned()) {
+            headers.insert(FORWARDED_HOST, host);
+        }
     }
 }
 

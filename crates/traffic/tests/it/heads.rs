@@ -99,14 +99,16 @@ async fn fields_of_the_connection_are_removed_both_ways_and_the_origin_is_set() 
     .await;
     let (_proxy, address) = proxy(shop(v1.address)).await;
     let request = "GET /a HTTP/1.1\r\nHost: shop.example\r\nConnection: close, X-Secret\r\nX-Secret: 1\r\n\
-                   Proxy-Connection: keep-alive\r\nX-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nX-Kept: 1\r\n\r\n";
+                   Proxy-Connection: keep-alive\r\nX-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\n\
+                   X-Real-IP: 6.6.6.6\r\nX_Forwarded_For: 6.6.6.6\r\nX-Forwarded-Port: 6\r\nX-Kept: 1\r\n\r\n";
     let answer = raw(address, request.as_bytes(), false).await.to_ascii_lowercase();
     assert!(!answer.contains("x-private") && !answer.contains("keep-alive"), "{answer}");
     for kept in ["server: theirs\r\n", "date: thu, 01 jan 1970 00:00:00 gmt\r\n"] {
         assert!(answer.contains(kept), "{answer}");
     }
     let seen = seen.lock().unwrap();
-    for gone in ["connection", "x-secret", "proxy-connection"] {
+    let claims = ["x-real-ip", "x_forwarded_for", "x-forwarded-port"];
+    for gone in ["connection", "x-secret", "proxy-connection"].into_iter().chain(claims) {
         assert!(!seen.contains_key(gone), "{gone} in {seen:?}");
     }
     for (name, value) in [
