@@ -48,7 +48,7 @@ pub struct RolloutView {
     /// A weight somebody said not to pass.
     #[schema(value_type = Option<u32>)]
     pub limit: Option<Weight>,
-    /// Who meets what, as observed.
+    /// Who meets what, as observed; in the list empty for what is over.
     pub tracks: Vec<TrackView>,
     /// The plan's stages, in order, and the bake where there is one.
     pub stages: Vec<StageView>,

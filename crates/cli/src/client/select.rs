@@ -32,7 +32,9 @@ impl Client {
     /// # Errors
     /// None or several are meant.
     pub(crate) async fn latest(&self, named: Option<&str>) -> Result<RolloutView, Failure> {
-        pick(self.rollouts().await?, named, true)
+        let picked = pick(self.rollouts().await?, named, true)?;
+        // The list says nothing of what is observed now of one that is over.
+        self.rollout(&picked.id).await
     }
 }
 

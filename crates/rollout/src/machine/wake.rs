@@ -8,7 +8,8 @@ use crate::units::{Millis, Timestamp};
 const LONGEST_SLEEP: Millis = Millis::from_secs(30);
 
 /// When `rollout` wants to be looked at next; never later than 30 s from `now`. `None` only
-/// once it is over: every unfinished rollout has exactly one wake-up.
+/// once it is over: every unfinished rollout has exactly one wake-up. Looking more often is
+/// allowed and changes no decision; the simulation looks no more often than this.
 pub fn next_wake(rollout: &Rollout, now: Timestamp) -> Option<Timestamp> {
     let latest = now.plus(LONGEST_SLEEP);
     match &rollout.state {

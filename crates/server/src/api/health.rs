@@ -23,6 +23,6 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     )
 )]
 async fn show(State(app): State<App>) -> Result<&'static str, ApiError> {
-    app.engine.views().await?;
+    app.engine.alive().await?;
     Ok("ok\n")
 }

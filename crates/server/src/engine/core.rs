@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rollout::machine::{Board, Rollout, RolloutId};
 use rollout::route::Snapshot;
@@ -18,6 +19,7 @@ use super::marker::Markers;
 use super::proxies::Proxies;
 use super::rates::Rates;
 use crate::deployers::process::ProcessDeployer;
+use crate::view::RolloutView;
 
 /// What the engine is started with.
 #[derive(Clone, Debug)]
@@ -38,6 +40,8 @@ pub(super) struct Core {
     pub(super) rollouts: BTreeMap<RolloutId, Rollout>,
     /// Why each rollout last moved, one sentence.
     pub(super) last_moves: BTreeMap<RolloutId, String>,
+    /// How rollouts that are over are listed, by id.
+    pub(super) over: BTreeMap<RolloutId, Arc<RolloutView>>,
     pub(super) board: Board,
     pub(super) proxies: Proxies,
     pub(super) deployer: ProcessDeployer,

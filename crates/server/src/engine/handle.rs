@@ -59,7 +59,8 @@ pub(super) enum Ask {
     Settled(RolloutId, Settled, oneshot::Sender<Result<(), EngineError>>),
     Mark(String, Outcome, oneshot::Sender<Result<(), EngineError>>),
     View(RolloutId, oneshot::Sender<Option<RolloutView>>),
-    Views(oneshot::Sender<Vec<RolloutView>>),
+    Views(oneshot::Sender<Vec<Arc<RolloutView>>>),
+    Alive(oneshot::Sender<()>),
     Address(Box<Pending>, oneshot::Sender<Option<Address>>),
     Rollout(RolloutId, oneshot::Sender<Option<Rollout>>),
     Sync(Box<ProxyReport>, oneshot::Sender<ProxySync>),
@@ -119,14 +120,23 @@ impl Engine {
         view.ok_or_else(|| EngineError::Unknown(id.to_string()))
     }
 
-    /// Every rollout, the newest first.
+    /// Every rollout, the newest first. Those that are over come without tracks and notices:
+    /// what is observed now is no part of them.
     ///
     /// # Errors
     /// The engine has stopped.
     pub async fn views(&self) -> Result<Vec<RolloutView>, EngineError> {
         let mut views = self.ask(Ask::Views).await?;
         views.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
-        Ok(views)
+        Ok(views.into_iter().map(Arc::unwrap_or_clone).collect())
+    }
+
+    /// Answers when the loop does.
+    ///
+    /// # Errors
+    /// The engine has stopped.
+    pub async fn alive(&self) -> Result<(), EngineError> {
+        self.ask(Ask::Alive).await
     }
 
     /// One rollout as the machine holds it; what reports are made from.

@@ -29,6 +29,7 @@ mod gather;
 mod handle;
 mod history;
 mod leaving;
+mod list;
 mod marker;
 mod outbox;
 mod proxies;

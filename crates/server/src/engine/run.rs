@@ -67,6 +67,7 @@ pub async fn start(
         clock,
         rollouts: recovered.rollouts,
         last_moves: recovered.last_moves,
+        over: BTreeMap::new(),
         board: recovered.board,
         proxies: Proxies::new(proxy, clock),
         deployer,
@@ -201,6 +202,9 @@ impl Core {
             Ask::Mark(key, outcome, done) => {
                 let _ = done.send(self.mark_attempt(&key, outcome).await);
             }
+            Ask::Alive(done) => {
+                let _ = done.send(());
+            }
             Ask::Address(pending, done) => {
                 let _ = done.send(self.address(&pending));
             }
@@ -208,8 +212,7 @@ impl Core {
                 let _ = done.send(self.rollouts.get(&id).map(|rollout| self.show(rollout)));
             }
             Ask::Views(done) => {
-                let _ =
-                    done.send(self.rollouts.values().map(|rollout| self.show(rollout)).collect());
+                let _ = done.send(self.list());
             }
             Ask::Rollout(id, done) => {
                 let _ = done.send(self.rollouts.get(&id).cloned());

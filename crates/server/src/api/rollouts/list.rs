@@ -7,7 +7,8 @@ use crate::api::app::App;
 use crate::api::errors::{ApiError, ReadErrors};
 use crate::view::RolloutView;
 
-/// Every rollout, the newest first.
+/// Every rollout, the newest first. Those that are over come without tracks and notices; look at
+/// one by its id to see what its releases do now.
 #[utoipa::path(
     get,
     path = "/api/rollouts",

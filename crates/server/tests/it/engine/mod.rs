@@ -1,6 +1,7 @@
 //! The engine with logs that fail, proxies that come and go, and ports that are taken.
 
 mod doors;
+mod list;
 mod log;
 mod outlives;
 mod owed;

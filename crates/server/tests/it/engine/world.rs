@@ -23,6 +23,8 @@ use crate::deployer::world::{kill, processes};
 use crate::roles;
 use crate::webhook::receiver::Receiver;
 
+/// How many rollouts a service with a past has had.
+pub(crate) const PAST: u64 = 2_000;
 /// How long anything may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the lease is taken for.
@@ -197,7 +199,7 @@ impl Drop for World {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
-        for number in 1..=4 {
+        for number in (1..=4).chain([PAST]) {
             processes(&format!("{}-{number}", self.service)).into_keys().for_each(kill);
         }
     }
@@ -224,7 +226,7 @@ pub(crate) fn free_address() -> String {
     listener.local_addr().unwrap().to_string()
 }
 
-fn by() -> Actor {
+pub(crate) fn by() -> Actor {
     Actor { who: "ada".to_owned(), via: "cli".to_owned() }
 }
 
