@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::ports::free_address;
 
 /// The binary under test.
 const SLUICE: &str = env!("CARGO_BIN_EXE_sluice");
@@ -44,7 +46,12 @@ impl Ground {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let leash = UnixListener::bind(folder.path().join("leash")).unwrap();
-        let ground = Self { folder, _leash: leash, api: free_port(), front: free_port() };
+        let ground = Self {
+            folder,
+            _leash: leash,
+            api: free_address().port(),
+            front: free_address().port(),
+        };
         fs::write(ground.path("sluice.yaml"), ground.plan()).unwrap();
         ground
     }
@@ -195,8 +202,4 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 pub(crate) fn is_alive(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -4,6 +4,7 @@ mod controllers;
 mod crash;
 mod demo;
 mod ground;
+mod ports;
 mod releases;
 mod transcripts;
 

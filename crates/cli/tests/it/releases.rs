@@ -111,7 +111,9 @@ fn the_canary_is_held_at_a_smaller_share_and_never_at_a_larger_one() {
     assert_eq!((code(&shown), shown.out.as_str()), (0, "stable 87.5%\ncanary 12.5%\n"));
     let refused = ground.sluice(&["weights", "--canary", "50.001%"]);
     assert_eq!(code(&refused), 3, "{refused:?}");
-    assert_eq!(ground.json(&["weights", "--output", "json"])["canary"], 0.125);
+    eventually("what is in force is what was asked for", || {
+        ground.json(&["weights", "--output", "json"])["canary"] == 0.125
+    });
     assert_eq!(code(&ground.sluice(&["weights", "--canary", "0%"])), 0);
     eventually("zero is a rollback", || ground.sluice(&["status", "shop-2"]).code == Some(4));
 }

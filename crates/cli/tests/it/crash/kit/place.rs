@@ -1,11 +1,13 @@
 //! A state folder, two ports, and a service of a name of its own.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tempfile::TempDir;
+
+use crate::ports::free_address;
 
 /// Where one test happens. Its versions end with it, however the test ends.
 pub(crate) struct Place {
@@ -28,8 +30,8 @@ impl Place {
         let nth = NEXT.fetch_add(1, Ordering::Relaxed);
         Self {
             folder,
-            api: address(),
-            front: address(),
+            api: free_address(),
+            front: free_address(),
             service: format!("crash-{}-{nth}", std::process::id()),
             _leash: leash,
         }
@@ -66,10 +68,4 @@ stages:
 {stages}"#
         )
     }
-}
-
-/// A loopback address nobody listens on just now.
-fn address() -> SocketAddr {
-    let door = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    door.local_addr().unwrap()
 }
