@@ -13,17 +13,8 @@ use crate::source::Source;
 pub(crate) const CORE: &str = "crates/rollout";
 
 /// What the pure crate may be built with: words, numbers and text, nothing that runs or waits.
-const DEPENDENCIES: &[&str] = &[
-    "granit-parser",
-    "ipnet",
-    "schemars",
-    "serde",
-    "serde_json",
-    "sha2",
-    "shlex",
-    "strsim",
-    "thiserror",
-];
+const DEPENDENCIES: &[&str] =
+    &["granit-parser", "ipnet", "schemars", "serde", "serde_json", "shlex", "strsim", "thiserror"];
 
 /// Names the pure crate may not use, and what to do instead.
 const NAMES: &[(&str, &str)] = &[
