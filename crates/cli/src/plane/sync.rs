@@ -11,10 +11,13 @@ use traffic::{Applied, Proxy, Refused, TripReport};
 
 use super::keep::Keep;
 use crate::client::{Client, read_token};
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 
 /// How long to wait before a controller that did not answer is asked again.
 const AGAIN: Duration = Duration::from_millis(500);
+/// After a report that made no sense to the controller, so many go without the counts, which are most of it. What is
+/// to be served must reach the proxy whatever becomes of its counts.
+const WITHOUT: u32 = 60;
 
 /// A proxy that a controller somewhere else tells what to serve.
 pub(crate) struct Plane {
@@ -34,6 +37,8 @@ pub(crate) struct Plane {
     failure: Option<String>,
     /// What is not served as asked; said once too.
     refused: Vec<String>,
+    /// So many reports go without the counts.
+    without: u32,
 }
 
 impl Plane {
@@ -47,7 +52,20 @@ impl Plane {
         let shut = proxy.trips();
         let (wanted, untold) = (keep.snapshot(), keep.trips());
         let (told, failure, refused) = (Vec::new(), None, Vec::new());
-        Self { proxy, client, token_file, name, keep, shut, wanted, untold, told, failure, refused }
+        Self {
+            proxy,
+            client,
+            token_file,
+            name,
+            keep,
+            shut,
+            wanted,
+            untold,
+            told,
+            failure,
+            refused,
+            without: 0,
+        }
     }
 
     /// Serves what was kept, before anybody is asked.
@@ -83,7 +101,7 @@ impl Plane {
         ProxyReport {
             name: self.name.clone(),
             generation: self.proxy.generation(),
-            counters: self.proxy.counters(),
+            counted: (self.without == 0).then(|| self.proxy.counters().into()),
             observed: self.proxy.observed(),
             trips: self.untold.clone(),
         }
@@ -106,10 +124,12 @@ impl Plane {
             Ok(sync) => {
                 // A trip that came meanwhile would have broken the exchange off: all were sent.
                 self.told.append(&mut self.untold);
+                self.without = self.without.saturating_sub(1);
                 let taken = self.take(sync.snapshot);
                 self.settle().await.and(taken)
             }
             Err(failure) => {
+                self.leave_out(&failure);
                 self.load_token();
                 // What was kept may not have been servable yet: a port that was taken is free.
                 self.settle().await.and(Err(failure.to_string()))
@@ -122,6 +142,16 @@ impl Plane {
             Ok(()) => {}
             Err(why) => self.failed(why),
         }
+    }
+
+    /// The next report is one that can be taken. A controller that refuses a body may break the
+    /// connection off, which is then all that is seen of its answer.
+    fn leave_out(&mut self, failure: &Failure) {
+        let rounds = match failure {
+            Failure::Because(Exit::Usage, _) => WITHOUT,
+            _ => 1,
+        };
+        self.without = self.without.max(rounds);
     }
 
     fn failed(&mut self, why: String) {
@@ -361,5 +391,21 @@ mod tests {
         assert_eq!(plane.proxy.generation().epoch, 3);
         assert_eq!(plane.keep.snapshot().unwrap().generation.epoch, 3);
         assert!(plane.failure.unwrap().contains("in epoch 2"));
+    }
+
+    #[tokio::test]
+    async fn a_report_that_was_refused_is_followed_by_one_without_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut plane = resumed(&folder).await;
+        assert!(plane.report().counted.is_some());
+        plane.answered(Err(Failure::usage("the body is larger than 7 bytes"))).await;
+        assert_eq!(plane.report().counted, None);
+        plane.answered(Ok(ProxySync { snapshot: snapshot(1, "shop-2/0") })).await;
+        assert_eq!(plane.proxy.generation().epoch, 1, "what to serve has come through");
+        for _ in 1..WITHOUT {
+            assert_eq!(plane.report().counted, None);
+            plane.answered(Ok(ProxySync { snapshot: snapshot(1, "shop-2/0") })).await;
+        }
+        assert!(plane.report().counted.is_some(), "the counts are offered again");
     }
 }

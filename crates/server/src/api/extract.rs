@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use rollout::machine::RolloutId;
@@ -11,15 +11,16 @@ use serde::de::DeserializeOwned;
 use super::BODY_LIMIT;
 use super::errors::ApiError;
 
-/// A request's body, JSON.
-pub(super) struct Body<T>(pub(super) T);
+/// A request's body, JSON, of at most `LIMIT` bytes.
+pub(super) struct Body<T, const LIMIT: usize = BODY_LIMIT>(pub(super) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned, S: Send + Sync, const LIMIT: usize> FromRequest<S> for Body<T, LIMIT> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+    async fn from_request(mut request: Request, state: &S) -> Result<Self, ApiError> {
+        DefaultBodyLimit::max(LIMIT).apply(&mut request);
         let read = Json::<T>::from_request(request, state).await;
-        read.map(|Json(body)| Self(body)).map_err(|refused| refuse_body(&refused))
+        read.map(|Json(body)| Self(body)).map_err(|refused| refuse_body(&refused, LIMIT))
     }
 }
 
@@ -50,7 +51,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
-fn refuse_body(refused: &JsonRejection) -> ApiError {
+fn refuse_body(refused: &JsonRejection, limit: usize) -> ApiError {
     match refused {
         JsonRejection::MissingJsonContentType(_) => ApiError::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -60,7 +61,7 @@ fn refuse_body(refused: &JsonRejection) -> ApiError {
         refused if refused.status() == StatusCode::PAYLOAD_TOO_LARGE => ApiError::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "too-large",
-            format!("the body is larger than {BODY_LIMIT} bytes"),
+            format!("the body is larger than {limit} bytes"),
         ),
         refused => ApiError::invalid(format!("the body cannot be read: {}", source(refused))),
     }

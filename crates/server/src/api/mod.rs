@@ -6,7 +6,7 @@
 //! ```text
 //! headers      what every answer carries: no framing, no inline script, no caching
 //! access       a bearer token, or a session of the dashboard; without either, nothing
-//! extract      the body, at most 1 MiB, and the query, refused with what was read
+//! extract      the body, at most 1 MiB (a proxy's report 32), and the query, refused with what was read
 //! operation    asks the engine
 //! errors       one shape for everything that is refused
 //! ```
@@ -39,7 +39,7 @@ pub use rollouts::{Because, CreateRollout, Created, Promotion};
 
 pub(crate) use access::open_token;
 
-/// The largest body a request may have, in bytes.
+/// The largest body a request may have where its operation does not say otherwise, in bytes.
 pub const BODY_LIMIT: usize = 1024 * 1024;
 
 /// Everything the server answers to: the API, the login and the dashboard.

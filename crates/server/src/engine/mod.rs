@@ -22,6 +22,7 @@
 mod back;
 mod clock;
 mod core;
+mod counted;
 mod create;
 mod deliver;
 mod feed;
@@ -42,6 +43,7 @@ mod show;
 
 pub use self::clock::Clock;
 pub use self::core::EngineSettings;
+pub use counted::Counted;
 pub use handle::{Create, Engine, EngineError};
 pub use proxies::{ProxyReport, ProxySync};
 pub use run::start;

@@ -9,10 +9,11 @@ use rollout::evidence::TrackCounts;
 use rollout::route::{Generation, Snapshot};
 use rollout::units::{Millis, Weight};
 use serde::{Deserialize, Serialize};
-use traffic::{Applied, Counters, Observed, Proxy, TripReport, Withheld};
+use traffic::{Applied, Observed, Proxy, TripReport, Withheld};
 use utoipa::ToSchema;
 
 use super::clock::{Clock, Mark};
+use super::counted::Counted;
 
 /// After so long without a report, what a proxy counted is unknown. Reports come each second.
 const STALE_AFTER: Millis = Millis::from_secs(5);
@@ -27,9 +28,11 @@ pub struct ProxyReport {
     /// The generation it serves.
     #[schema(value_type = Object)]
     pub generation: Generation,
-    /// What it has counted since it started.
-    #[schema(value_type = Object)]
-    pub counters: Counters,
+    /// What it has counted since it started. A proxy whose report was not taken leaves it out:
+    /// it must be told what to serve whatever becomes of its counts.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    pub counted: Option<Counted>,
     /// What it observes right now.
     #[schema(value_type = Object)]
     pub observed: Observed,
@@ -56,23 +59,18 @@ pub(super) struct Proxies {
 }
 
 struct Remote {
-    report: ProxyReport,
+    generation: Generation,
+    observed: Observed,
     seen: Mark,
-}
-
-/// Raw counters of one proxy, with the run they belong to.
-#[derive(Clone, Debug)]
-pub(super) struct Sample {
-    /// Differs each time the proxy starts: differences are never taken across a restart.
-    pub(super) instance: u64,
-    pub(super) counters: Counters,
+    /// What it told last of what it counts, and when.
+    counted: Option<(Counted, Mark)>,
 }
 
 /// What all proxies together have counted at one moment.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
     /// By the proxy's name.
-    pub(super) samples: BTreeMap<String, Sample>,
+    pub(super) samples: BTreeMap<String, Counted>,
     /// Why the sum is not to be trusted.
     pub(super) unknown: Option<String>,
 }
@@ -87,8 +85,11 @@ impl Proxies {
 
     /// Takes in what a remote proxy tells.
     pub(super) fn report(&mut self, report: ProxyReport) {
+        let ProxyReport { name, generation, observed, counted, trips: _ } = report;
         let seen = self.clock.mark();
-        self.remote.insert(report.name.clone(), Remote { report, seen });
+        let before = self.remote.remove(&name).and_then(|remote| remote.counted);
+        let counted = counted.map(|counted| (counted, seen)).or(before);
+        self.remote.insert(name, Remote { generation, observed, seen, counted });
     }
 
     /// Forgets proxies that have been silent for long.
@@ -132,16 +133,17 @@ impl Proxies {
     pub(super) fn tally(&self) -> Tally {
         let mut tally = Tally::default();
         if let Some(proxy) = &self.embedded {
-            tally.add(EMBEDDED, proxy.counters());
+            tally.samples.insert(EMBEDDED.to_owned(), proxy.counters().into());
         }
         for (name, remote) in &self.remote {
-            if remote.seen.elapsed() > STALE_AFTER {
-                tally.unknown =
-                    Some(format!("proxy {name} has not reported for {}", remote.seen.elapsed()));
+            if let Some(why) = remote.unknown(name) {
+                tally.unknown = Some(why);
             }
-            tally.add(name, remote.report.counters.clone());
+            if let Some((counted, _)) = &remote.counted {
+                tally.samples.insert(name.clone(), counted.clone());
+            }
         }
-        if tally.samples.is_empty() {
+        if self.embedded.is_none() && self.remote.is_empty() {
             tally.unknown = Some("no proxy is connected".to_owned());
         }
         tally
@@ -154,7 +156,7 @@ impl Proxies {
             .remote
             .iter()
             .filter(|(_, remote)| remote.seen.elapsed() <= STALE_AFTER)
-            .map(|(name, remote)| (name.clone(), remote.report.observed.clone()));
+            .map(|(name, remote)| (name.clone(), remote.observed.clone()));
         own.chain(others).collect()
     }
 
@@ -162,7 +164,7 @@ impl Proxies {
     /// that run on their own have not had the time to say.
     pub(super) fn all_serve(&self, generation: Generation) -> bool {
         let heard = self.embedded.is_some() || self.began.elapsed() > STALE_AFTER;
-        heard && self.remote.values().all(|remote| remote.report.generation >= generation)
+        heard && self.remote.values().all(|remote| remote.generation >= generation)
     }
 
     /// Requests under way on a release, over all proxies.
@@ -184,12 +186,24 @@ impl Proxies {
     }
 }
 
-impl Tally {
-    fn add(&mut self, name: &str, counters: Counters) {
-        let sample = Sample { instance: counters.instance, counters };
-        self.samples.insert(name.to_owned(), sample);
+impl Remote {
+    /// Why it is not known what it counts.
+    fn unknown(&self, name: &str) -> Option<String> {
+        let silent = self.seen.elapsed();
+        if silent > STALE_AFTER {
+            return Some(format!("proxy {name} has not reported for {silent}"));
+        }
+        match &self.counted {
+            Some((_, told)) if told.elapsed() <= STALE_AFTER => None,
+            Some((_, told)) => {
+                Some(format!("proxy {name} has not told what it counts for {}", told.elapsed()))
+            }
+            None => Some(format!("proxy {name} has not told what it counts")),
+        }
     }
+}
 
+impl Tally {
     /// Why the difference to `earlier` is not to be trusted: a proxy was silent at either end,
     /// came, went, or started again in between. One that comes may have counted for days
     /// before, and what one that went had counted last is nowhere.
@@ -208,10 +222,10 @@ impl Tally {
     }
 
     /// What the same run of a proxy had counted at `earlier`.
-    fn before<'a>(&self, earlier: &'a Self, name: &str) -> Option<&'a Counters> {
+    fn before<'a>(&self, earlier: &'a Self, name: &str) -> Option<&'a Counted> {
         let before = earlier.samples.get(name)?;
         let same = self.samples.get(name)?.instance == before.instance;
-        same.then_some(&before.counters)
+        same.then_some(before)
     }
 
     /// What `release` did between `earlier` and this tally, over the proxies that ran at both.
@@ -219,15 +233,11 @@ impl Tally {
         let mut sum = TrackCounts::default();
         for (name, sample) in &self.samples {
             let Some(before) = self.before(earlier, name) else { continue };
-            let Some(now) = track(&sample.counters, service, release) else { continue };
-            add_difference(&mut sum, now, track(before, service, release));
+            let Some(now) = sample.of(service, release) else { continue };
+            add_difference(&mut sum, now, before.of(service, release));
         }
         sum
     }
-}
-
-fn track<'a>(counters: &'a Counters, service: &str, release: &str) -> Option<&'a TrackCounts> {
-    counters.services.get(service)?.releases.get(release).map(|found| &found.counts)
 }
 
 fn in_flight_in(observed: &Observed, release: &str) -> u64 {
@@ -273,11 +283,10 @@ mod tests {
     fn tally(proxies: &[(&str, u64, u64)]) -> Tally {
         let mut tally = Tally::default();
         for (name, instance, requests) in proxies {
-            let mut counters = Counters { instance: *instance, ..Counters::default() };
-            let service = counters.services.entry("shop".to_owned()).or_default();
-            let release = service.releases.entry("shop-2".to_owned()).or_default();
-            release.counts.requests = *requests;
-            tally.add(name, counters);
+            let mut counted = Counted { instance: *instance, ..Counted::default() };
+            let service = counted.services.entry("shop".to_owned()).or_default();
+            service.entry("shop-2".to_owned()).or_default().requests = *requests;
+            tally.samples.insert((*name).to_owned(), counted);
         }
         tally
     }
@@ -306,5 +315,22 @@ mod tests {
         let restarted = tally(&[("edge", 1, 60), ("east", 3, 4)]);
         assert_eq!(restarted.unknown_since(&both).unwrap(), "proxy east has just connected");
         assert_eq!(since(&both, &restarted), 10);
+    }
+
+    #[test]
+    fn a_proxy_that_leaves_out_its_counts_is_steered_and_what_it_counts_is_unknown() {
+        let mut proxies = Proxies::new(None, Clock);
+        let newest = Generation { epoch: 1, seq: 1 };
+        let mut tell = |counted: Option<Counted>| {
+            let (observed, trips) = (Observed::default(), Vec::new());
+            let name = "edge".to_owned();
+            proxies.report(ProxyReport { name, generation: newest, counted, observed, trips });
+            proxies.tally()
+        };
+        let without = tell(None);
+        assert_eq!(without.unknown.unwrap(), "proxy edge has not told what it counts");
+        assert_eq!(tell(Some(Counted::default())).unknown, None);
+        let once = tell(None);
+        assert_eq!((once.unknown, once.samples.len()), (None, 1), "what was told last stands");
     }
 }

@@ -13,6 +13,10 @@ use crate::engine::{ProxyReport, ProxySync};
 
 /// How long the answer may wait for news; a proxy reports each second.
 const WAIT: Duration = Duration::from_secs(1);
+/// The largest report, in bytes. A release's counts are 25 KB at most (a bucket of the histogram
+/// is a pair of numbers, and there are 1728), so this holds more than a thousand releases; a
+/// proxy remembers up to 16 former ones a service.
+const REPORT_LIMIT: usize = 32 * 1024 * 1024;
 
 /// A proxy tells what it counts and observes, and is told what to serve. The answer comes at
 /// once when there is something newer than the generation reported, else as soon as there is,
@@ -29,7 +33,7 @@ const WAIT: Duration = Duration::from_secs(1);
 pub(super) async fn sync(
     State(app): State<App>,
     Path(name): Path<String>,
-    Body(report): Body<ProxyReport>,
+    Body(report): Body<ProxyReport, REPORT_LIMIT>,
 ) -> Result<Json<ProxySync>, ApiError> {
     if report.name != name {
         let message = format!("the report is of proxy {:?}, the address of {name:?}", report.name);

@@ -2,8 +2,8 @@
 
 use rollout::route::Generation;
 use rollout::units::Weight;
-use server::engine::ProxyReport;
-use traffic::{Counters, Observed};
+use server::engine::{Counted, ProxyReport};
+use traffic::Observed;
 
 use super::world::World;
 use crate::deployer::world::processes;
@@ -12,7 +12,7 @@ fn report(generation: Generation) -> ProxyReport {
     ProxyReport {
         name: "edge".to_owned(),
         generation,
-        counters: Counters::default(),
+        counted: Some(Counted::default()),
         observed: Observed::default(),
         trips: Vec::new(),
     }
