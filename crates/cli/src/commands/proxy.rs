@@ -67,10 +67,15 @@ impl Args {
             () = stop.wait() => {}
         }
         note("stopping: what is under way may finish; Ctrl-C again ends at once");
-        tokio::select! {
+        let ended = tokio::select! {
             () = proxy.stop() => Ok(Exit::Done),
             () = stop.wait() => Err(Failure::ours("ended at once, as asked")),
+        };
+        plane.keep_last();
+        if ended.is_ok() {
+            plane.tell_last().await;
         }
+        ended
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use rollout::route::Snapshot;
 use server::engine::{ProxyReport, ProxySync};
-use tokio::sync::broadcast::{self, error::RecvError};
-use tokio::time::sleep;
+use tokio::sync::broadcast::{self, error::RecvError, error::TryRecvError};
+use tokio::time::{sleep, timeout};
 use traffic::{Applied, Proxy, Refused, TripReport};
 
 use super::keep::Keep;
@@ -15,6 +15,8 @@ use crate::exit::{Exit, Failure};
 
 /// How long to wait before a controller that did not answer is asked again.
 const AGAIN: Duration = Duration::from_millis(500);
+/// How long a proxy that has stopped waits for the controller to hear of a gate it shut.
+const LAST: Duration = Duration::from_secs(3);
 /// After a report that made no sense to the controller, so many go without the counts, which are most of it. What is
 /// to be served must reach the proxy whatever becomes of its counts.
 const WITHOUT: u32 = 60;
@@ -94,6 +96,30 @@ impl Plane {
                 trip = self.shut.recv() => self.tripped(trip),
                 answer = exchange => self.answered(answer).await,
             }
+        }
+    }
+
+    /// The proxy has stopped: gates that were shut while it did are kept, for the next start.
+    pub(crate) fn keep_last(&mut self) {
+        loop {
+            match self.shut.try_recv() {
+                Ok(trip) => self.tripped(Ok(trip)),
+                Err(TryRecvError::Lagged(missed)) => self.tripped(Err(RecvError::Lagged(missed))),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+            }
+        }
+    }
+
+    /// Tells the controller what is still untold, once, where it answers soon.
+    pub(crate) async fn tell_last(&mut self) {
+        if self.untold.is_empty() {
+            return;
+        }
+        self.without = 1;
+        match timeout(LAST, self.client.sync(&self.report())).await {
+            Ok(Ok(_)) => self.told.append(&mut self.untold),
+            Ok(Err(failure)) => tracing::warn!(%failure, "a gate is shut, and nobody was told"),
+            Err(_) => tracing::warn!("a gate is shut, and the controller did not answer"),
         }
     }
 
@@ -407,5 +433,22 @@ mod tests {
             plane.answered(Ok(ProxySync { snapshot: snapshot(1, "shop-2/0") })).await;
         }
         assert!(plane.report().counted.is_some(), "the counts are offered again");
+    }
+
+    #[tokio::test]
+    async fn a_gate_shut_while_the_proxy_stopped_is_kept_for_the_next_start() {
+        let folder = tempfile::tempdir().unwrap();
+        keep(&folder, &snapshot(1, "shop-2/0"), &[]);
+        let mut plane = resumed(&folder).await;
+        let (guard, shut) = broadcast::channel(4);
+        plane.shut = shut;
+        guard.send(trip("shop-2/0")).unwrap();
+        plane.proxy.stop().await;
+        plane.keep_last();
+        plane.tell_last().await;
+        drop(plane);
+        let next = resumed(&folder).await;
+        assert_eq!(withheld(&next), Some(Withheld::Tripped { guard_key: "shop-2/0".into() }));
+        assert_eq!(next.report().trips, [trip("shop-2/0")], "nobody has answered to it");
     }
 }
