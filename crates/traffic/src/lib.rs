@@ -64,6 +64,6 @@ pub mod proxy;
 
 pub use proxy::{
     AccessLog, Applied, Causes, Counters, Health, Observed, ObservedService, ObservedUpstream,
-    Proxy, ProxySettings, Refused, ReleaseCounters, ServiceCounters, Stopping, TripReport,
-    Withheld,
+    Proxy, ProxySettings, Refused, ReleaseCounters, SESSION_COOKIE, ServiceCounters, Stopping,
+    TripReport, Withheld,
 };

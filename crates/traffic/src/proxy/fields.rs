@@ -6,6 +6,7 @@ use http::header::{
 };
 use http::{HeaderMap, Version};
 
+use super::cookies;
 use super::head::{H2C, lists};
 use super::origin::Asker;
 
@@ -56,7 +57,8 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 /// Makes a request's head fit for the upstream. Who forwarded it is said anew. `Via` is
-/// extended, which is how loops are found. `Expect` is answered here.
+/// extended, which is how loops are found. `Expect` is answered here, and the dashboard's session
+/// is nothing an upstream may see.
 pub(crate) fn for_upstream(
     headers: &mut HeaderMap,
     version: Version,
@@ -66,6 +68,7 @@ pub(crate) fn for_upstream(
     let trailers = names(headers, TE, b"trailers");
     remove_hop_by_hop(headers);
     headers.remove(EXPECT);
+    cookies::remove_session(headers);
     asker.tell(headers);
     headers.append(VIA, via(version));
     if trailers {
@@ -167,6 +170,7 @@ mod tests {
             ("x-forwarded-for", "6.6.6.6"),
             ("x-forwarded-host", "evil"),
             ("forwarded", "for=6.6.6.6"),
+            ("cookie", "a=1; sluice_session=x"),
             ("via", "1.0 before"),
             ("expect", "100-continue"),
             ("te", "trailers, gzip"),
@@ -179,6 +183,7 @@ mod tests {
             ("x-forwarded-proto", "https"),
             ("x-forwarded-host", "shop"),
             ("forwarded", "for=\"[::1]\";proto=https"),
+            ("cookie", "a=1"),
             ("via", "1.0 before"),
             ("via", "2 sluice"),
             ("te", "trailers"),

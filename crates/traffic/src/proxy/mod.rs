@@ -8,6 +8,7 @@ mod claims;
 mod connect;
 mod connection;
 mod control;
+mod cookies;
 mod count;
 #[cfg(test)]
 mod differential;
@@ -53,6 +54,7 @@ use books::Books;
 use control::{Control, Serving};
 
 pub use control::{Applied, Refused, Stopping};
+pub use cookies::SESSION_COOKIE;
 pub use count::{Causes, Counters, ReleaseCounters, ServiceCounters};
 pub use guard::TripReport;
 pub use observe::{Observed, ObservedService, ObservedUpstream, Withheld};

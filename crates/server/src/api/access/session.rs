@@ -10,7 +10,7 @@ use rollout::units::{Millis, Timestamp};
 use sha2::{Digest as _, Sha256};
 
 /// The cookie's name.
-pub(crate) const COOKIE: &str = "sluice_session";
+pub(crate) const COOKIE: &str = traffic::SESSION_COOKIE;
 /// How long a session lasts from the login, used or not.
 pub(super) const LIFETIME: Millis = Millis::from_secs(12 * 60 * 60);
 /// So many at once; the one that would end first gives way.
