@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use rollout::plan::Webhook;
 use rollout::units::Timestamp;
@@ -28,6 +29,7 @@ fn plays_the_role_it_was_started_for() {
     match std::env::var(ROLE).as_deref() {
         Ok("service") => serve("200 OK"),
         Ok("unhealthy") => serve("503 Service Unavailable"),
+        Ok("slow") => serve_after(Duration::from_secs(11), "200 OK"),
         Ok("stubborn") => ignore_termination(),
         Ok("broken") => {
             eprintln!("the database is not there");
@@ -50,11 +52,17 @@ fn plays_the_role_it_was_started_for() {
 
 /// Answers every request with `status`, and says which process and version it is.
 fn serve(status: &str) {
+    serve_after(Duration::ZERO, status);
+}
+
+/// The same, each time after a pause.
+fn serve_after(pause: Duration, status: &str) {
     let port = std::env::var("PORT").unwrap();
     let version = std::env::var("SLUICE_VERSION").unwrap();
     let listener = TcpListener::bind(format!("127.0.0.1:{port}")).unwrap();
     println!("listening on {port}");
     for stream in listener.incoming() {
+        std::thread::sleep(pause);
         let _gone = answer(stream.unwrap(), status, &version);
     }
 }

@@ -166,8 +166,10 @@ impl Supervisor {
         if running.record.ready {
             self.host.publish(&self.release, running.record.observed(self.now()));
         }
+        let address = running.record.address();
+        // Kept across the other branches: an answer may take longer than their pace.
+        let mut asking = pin!(ask(&address, &wanted.health));
         loop {
-            let address = running.record.address();
             tokio::select! {
                 biased;
                 () = running.child.ended() => {
@@ -179,10 +181,13 @@ impl Supervisor {
                 () = &mut patience, if !running.record.ready && !patience.is_elapsed() => {
                     self.show_failing(ended::late(wanted, &address, &last_error));
                 }
-                answer = ask(&address, &wanted.health), if !running.record.ready => match answer {
-                    Ok(()) => self.is_ready(&mut running),
-                    Err(error) => last_error = error,
-                },
+                answer = &mut asking, if !running.record.ready => {
+                    match answer {
+                        Ok(()) => self.is_ready(&mut running),
+                        Err(error) => last_error = error,
+                    }
+                    asking.set(ask(&address, &wanted.health));
+                }
             }
         }
     }

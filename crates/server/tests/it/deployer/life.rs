@@ -179,3 +179,15 @@ async fn what_a_process_started_ends_with_it() {
     deployer.stop_all().await;
     assert!(processes("parent-1").is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_health_check_that_takes_longer_than_the_look_at_the_output_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let deployer = world::open(dir.path());
+    let mut release = wanted("slow-1", "slow");
+    release.health.timeout = Millis::from_secs(60);
+    release.deploy.ready_within = Millis::from_secs(60);
+    deployer.want(vec![release]).await;
+    until_ready(&deployer, "slow-1").await;
+    deployer.stop_all().await;
+}
