@@ -98,7 +98,7 @@ mod tests {
     impl Sleeper {
         fn new(token: &str) -> Self {
             let mut command = Command::new("sleep");
-            command.arg("600").env(procfs::TOKEN, token).process_group(0);
+            command.arg("600").env(procfs::START, token).process_group(0);
             Self(command.spawn().unwrap())
         }
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 
 /// The variable that carries a start's token.
-pub(super) const TOKEN: &str = "SLUICE_TOKEN";
+pub(super) const START: &str = "SLUICE_START";
 
 /// The parts of `/proc/<pid>/stat` we ask for.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(super) fn stat(pid: i32) -> Option<Stat> {
 
 /// Every process with `token` in its environment, as far as we may look.
 pub(super) fn bearers(token: &str) -> Vec<i32> {
-    let entry = format!("{TOKEN}={token}");
+    let entry = format!("{START}={token}");
     pids().filter(|pid| has_variable(*pid, entry.as_bytes())).collect()
 }
 

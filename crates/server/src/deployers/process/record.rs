@@ -19,7 +19,7 @@ pub(super) struct Record {
     pub(super) attempt: u32,
     /// The port it was given.
     pub(super) port: u16,
-    /// What only this process has in its environment, as `SLUICE_TOKEN`.
+    /// What only this process has in its environment, as `SLUICE_START`.
     pub(super) token: String,
     /// How long it may take to end, for a controller that does not know its plan.
     pub(super) drain: Millis,

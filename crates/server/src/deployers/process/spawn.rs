@@ -132,7 +132,7 @@ fn command(spec: &Spec, wanted: &Wanted, record: &Record) -> Command {
     command.env("PORT", record.port.to_string());
     command.env("SLUICE_VERSION", &wanted.version);
     command.env("SLUICE_RELEASE", &wanted.release);
-    command.env(procfs::TOKEN, &record.token);
+    command.env(procfs::START, &record.token);
     command.current_dir(&spec.directory).process_group(0);
     command
 }

@@ -96,7 +96,7 @@ pub(crate) fn processes(release: &str) -> BTreeMap<i32, String> {
         let environment = String::from_utf8_lossy(&environment).into_owned();
         let mut variables = environment.split('\0');
         let token =
-            variables.clone().find_map(|variable| variable.strip_prefix("SLUICE_TOKEN="))?;
+            variables.clone().find_map(|variable| variable.strip_prefix("SLUICE_START="))?;
         variables.any(|variable| variable == entry).then(|| (pid, token.to_owned()))
     });
     of_release.collect()

@@ -22,7 +22,7 @@ pub(crate) fn running(service: &str) -> BTreeMap<String, BTreeSet<i32>> {
 fn release(environment: &[u8], service: &str) -> Option<String> {
     let text = String::from_utf8_lossy(environment);
     let value = |name: &str| text.split('\0').find_map(|entry| entry.strip_prefix(name));
-    value("SLUICE_TOKEN=")?;
+    value("SLUICE_START=")?;
     let release = value("SLUICE_RELEASE=")?;
     release.strip_prefix(service)?.starts_with('-').then(|| release.to_owned())
 }
