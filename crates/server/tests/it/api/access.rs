@@ -139,6 +139,8 @@ async fn every_answer_tells_browsers_what_not_to_do() {
             "{policy}"
         );
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        // Under `no-referrer` the form of the login would be sent with `Origin: null`.
+        assert_eq!(answer.header("referrer-policy"), Some("same-origin"));
         assert_eq!(answer.header("cache-control"), Some("no-store"));
         assert_eq!(answer.header("access-control-allow-origin"), None);
     }
