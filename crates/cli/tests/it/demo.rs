@@ -3,14 +3,10 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Mutex;
 use std::thread::sleep;
 use std::time::Duration;
 
 use tempfile::TempDir;
-
-/// Two demos at once would each be too slow for the other.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// A demo whose folder for temporary files is ours; every process of it inherits the name.
 fn demo(folder: &TempDir) -> Command {
@@ -56,7 +52,6 @@ fn wait_for(words: &str, process: &mut Child) -> impl Sized + use<> {
 #[test]
 fn a_demo_promotes_the_good_release_takes_the_bad_one_back_and_leaves_nothing() {
     let _turn = crate::LOAD.blocking_lock();
-    let _alone = ONE_AT_A_TIME.lock();
     let folder = tempfile::tempdir().unwrap();
     let Output { status, stdout, stderr } = demo(&folder).output().unwrap();
     let (figures, told) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
@@ -78,7 +73,6 @@ fn a_demo_promotes_the_good_release_takes_the_bad_one_back_and_leaves_nothing() 
 #[test]
 fn a_demo_that_is_interrupted_half_way_stops_its_processes() {
     let _turn = crate::LOAD.blocking_lock();
-    let _alone = ONE_AT_A_TIME.lock();
     let folder = tempfile::tempdir().unwrap();
     let mut process = demo(&folder).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let lines = wait_for("shop v2 entered stage canary", &mut process);
@@ -92,7 +86,6 @@ fn a_demo_that_is_interrupted_half_way_stops_its_processes() {
 #[test]
 fn the_processes_of_a_demo_that_was_killed_end_by_themselves() {
     let _turn = crate::LOAD.blocking_lock();
-    let _alone = ONE_AT_A_TIME.lock();
     let folder = tempfile::tempdir().unwrap();
     let mut process = demo(&folder).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let lines = wait_for("shop v1 is stable", &mut process);
