@@ -10,7 +10,7 @@ use crate::exit::{Exit, Failure};
 /// Show a good release reach everybody and a bad one taken back, on this machine.
 ///
 /// Two releases of a small HTTP service of Sluice's own, as real processes behind the real
-/// proxy, under 1,500 requests a second from 20,000 users. It takes about a minute, needs no
+/// proxy, under 1,500 requests a second from 20,000 users. It takes half a minute, needs no
 /// network, no arguments and nothing to be installed, and leaves nothing behind.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::help("sluice demo\nsluice demo --keep"))]

@@ -1,4 +1,4 @@
-//! `sluice demo`: the whole of it in about a minute, with nothing to install.
+//! `sluice demo`: the whole of it in half a minute, with nothing to install.
 //!
 //! Everything in it is real. Versions are processes of their own on ports of their own
 //! ([`service`], [`build`]), started by the process deployer; users are an open loop of
