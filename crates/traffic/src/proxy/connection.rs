@@ -5,17 +5,17 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
+use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::exchange::{Client, answer};
-use super::listen::{Door, Turns, Worker, closing, tune};
+use super::listen::{Inside, Turns, Worker, closing, tune};
 use super::origin::{self, Origin};
 use super::route::{ServiceState, Times};
 use super::settings::{
@@ -25,24 +25,33 @@ use super::stream::Stream;
 use super::streams::Streams;
 use super::wire::{Line, Wire};
 
+/// How long a client that has said nothing may still begin to when its door changes: what it
+/// says may be on its way.
+const FIRST_WORD: Duration = Duration::from_millis(100);
+
 /// Serves one connection to its end, or to the end of its drain.
-pub(crate) async fn serve(worker: Rc<Worker>, door: Arc<Door>, tcp: TcpStream, peer: SocketAddr) {
-    door.open.fetch_add(1, Ordering::Relaxed);
-    let mut turns = door.turns();
+pub(crate) async fn serve(worker: Rc<Worker>, inside: Inside, tcp: TcpStream, peer: SocketAddr) {
+    let door = Arc::clone(inside.door());
+    let turns = door.turns();
     let slot = door.slot.load_full();
     let state = slot.state.load_full();
     let time = state.time;
     tune(&tcp);
+    let mut early = turns.clone();
+    let told_to_go = async {
+        early.next().await;
+        sleep(FIRST_WORD).await;
+    };
     let opened = tokio::select! {
         biased;
         opened = timeout(time.head, open(tcp, peer, &state)) => opened.ok(),
-        _ = turns.next() => None,
+        () = told_to_go => None,
     };
     drop(state);
     match opened {
         Some(Ok(Opened { stream, origin, http2 })) => {
             let line = Arc::new(Line::default());
-            let client = Client { worker, door: Arc::clone(&door), slot, origin, line };
+            let client = Client { worker, door, slot, origin, line };
             if http2 {
                 over_http2(client, stream, time, turns).await;
             } else {
@@ -52,7 +61,6 @@ pub(crate) async fn serve(worker: Rc<Worker>, door: Arc<Door>, tcp: TcpStream, p
         Some(Err(error)) => tracing::debug!(%error, %peer, "connection could not be opened"),
         None => {}
     }
-    door.open.fetch_sub(1, Ordering::Relaxed);
 }
 
 /// A connection of which is known who is at its other end and what is spoken.

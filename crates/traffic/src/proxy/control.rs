@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::books::Books;
 use super::guard::Guard;
 use super::health;
-use super::listen::{Door, Doors, Order, bind};
+use super::listen::{Door, Doors, Inside, Order, bind};
 use super::route::{Canary, Limit, ServiceState, Slot, Times, Track, fault};
 use super::sticky::Tie;
 use super::tls::Tls;
@@ -355,7 +355,7 @@ impl Control {
         if let Some((bound, listeners)) = sockets {
             let door = Arc::new(Door::new(bound, slot));
             for (worker, listener) in self.workers.iter().zip(listeners) {
-                let _ = worker.send(Order::Listen(Arc::clone(&door), listener));
+                let _ = worker.send(Order::Listen(Inside::new(&door), listener));
             }
             self.doors.insert(route.listen.clone(), door);
         } else if let Some(door) = self.doors.get(&route.listen)

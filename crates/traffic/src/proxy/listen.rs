@@ -40,8 +40,29 @@ pub(crate) struct Door {
     pub bound: SocketAddr,
     pub slot: ArcSwap<Slot>,
     turn: watch::Sender<Turn>,
-    /// Connections open through it.
-    pub open: AtomicUsize,
+    /// Connections open through it, and threads that may accept more.
+    open: AtomicUsize,
+}
+
+/// Keeps a door from being done with: a connection through it, or a thread that accepts.
+#[derive(Debug)]
+pub(crate) struct Inside(Arc<Door>);
+
+impl Inside {
+    pub(crate) fn new(door: &Arc<Door>) -> Self {
+        door.open.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(door))
+    }
+
+    pub(crate) const fn door(&self) -> &Arc<Door> {
+        &self.0
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A change of what is behind a door. Connections from before it are let go.
@@ -71,12 +92,18 @@ impl Door {
         });
     }
 
-    /// Changes from now on.
+    /// Changes from now on. That it is closed is one, also when it was before: who comes in
+    /// last is told to go like the others.
     pub(crate) fn turns(&self) -> Turns {
-        Turns(self.turn.subscribe())
+        let mut turns = self.turn.subscribe();
+        let closed = turns.borrow().closed;
+        if closed {
+            turns.mark_changed();
+        }
+        Turns(turns)
     }
 
-    /// Connections open through it, upgraded ones aside.
+    /// Connections open through it, upgraded ones aside, and threads that may accept more.
     pub(crate) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
@@ -112,7 +139,7 @@ pub(crate) async fn closing(mut turns: Turns) {
 #[derive(Debug)]
 pub(crate) enum Order {
     /// Accept from this socket.
-    Listen(Arc<Door>, std::net::TcpListener),
+    Listen(Inside, std::net::TcpListener),
     /// These upstreams left; their connections are closed for good at the given time.
     Leave(Vec<Arc<Upstream>>, Instant),
 }
@@ -168,8 +195,8 @@ async fn follow(worker: Rc<Worker>, mut orders: mpsc::UnboundedReceiver<Order>) 
     loop {
         tokio::select! {
             order = orders.recv() => match order {
-                Some(Order::Listen(door, listener)) => {
-                    tokio::task::spawn_local(accept(Rc::clone(&worker), door, listener));
+                Some(Order::Listen(inside, listener)) => {
+                    tokio::task::spawn_local(accept(Rc::clone(&worker), inside, listener));
                 }
                 Some(Order::Leave(upstreams, cut_at)) => {
                     tokio::task::spawn_local(super::drain::leave(Rc::clone(&worker), upstreams, cut_at));
@@ -182,19 +209,21 @@ async fn follow(worker: Rc<Worker>, mut orders: mpsc::UnboundedReceiver<Order>) 
 }
 
 /// Accepts until the door is closed; then takes in who is already waiting, and stops.
-async fn accept(worker: Rc<Worker>, door: Arc<Door>, listener: std::net::TcpListener) {
+async fn accept(worker: Rc<Worker>, inside: Inside, listener: std::net::TcpListener) {
+    let door = inside.door();
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, address = %door.bound, "cannot listen"),
+    };
+    let let_in = |stream, peer| {
+        tokio::task::spawn_local(serve(Rc::clone(&worker), Inside::new(door), stream, peer));
     };
     let mut turn = door.turn.subscribe();
     loop {
         tokio::select! {
             biased;
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
-                    tokio::task::spawn_local(serve(Rc::clone(&worker), Arc::clone(&door), stream, peer));
-                }
+                Ok((stream, peer)) => let_in(stream, peer),
                 Err(error) if is_shortage(&error) => {
                     tracing::warn!(%error, address = %door.bound, "cannot accept");
                     sleep(PAUSE).await;
@@ -203,8 +232,16 @@ async fn accept(worker: Rc<Worker>, door: Arc<Door>, listener: std::net::TcpList
             },
             closed = turn.wait_for(|turn| turn.closed) => {
                 drop(closed);
-                return;
+                break;
             }
+        }
+    }
+    // The runtime need not have noticed them yet.
+    let waiting = listener.into_std().ok();
+    while let Some(Ok((stream, peer))) = waiting.as_ref().map(std::net::TcpListener::accept) {
+        let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+        if let Ok(stream) = stream {
+            let_in(stream, peer);
         }
     }
 }
@@ -251,3 +288,30 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListener
 
 /// The doors of a proxy, by the address asked for.
 pub(crate) type Doors = BTreeMap<String, Arc<Door>>;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+
+    use super::super::route::{ServiceState, Times};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_door_that_is_closed_tells_also_those_who_come_in_afterwards() {
+        let none = Duration::ZERO;
+        let time = Times { head: none, connect: none, first_byte: none, idle: none };
+        let slot = Slot {
+            name: Arc::from("shop"),
+            state: ArcSwap::from_pointee(ServiceState::closed(none, time)),
+            unserved: AtomicU64::new(0),
+        };
+        let door = Door::new("127.0.0.1:80".parse().unwrap(), Arc::new(slot));
+        door.turn(false, Duration::ZERO);
+        assert!(!door.turns().has_next(), "whom a change is not news to");
+        door.turn(true, Duration::from_hours(1));
+        let mut turns = door.turns();
+        assert!(turns.has_next());
+        assert!(turns.next().await > Instant::now());
+        assert!(!turns.has_next(), "told once");
+    }
+}

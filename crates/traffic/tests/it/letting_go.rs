@@ -1,5 +1,6 @@
 //! Releases and services that leave, and the end.
 
+use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -197,4 +198,28 @@ async fn stopping_waits_for_what_is_in_flight_and_refuses_what_is_new() {
     assert_eq!(slow.await.unwrap().text(), "v1");
     stop.await.unwrap();
     assert_eq!(counted(&proxy, "v1").counts.requests, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_at_the_door_when_it_closes_is_still_answered() {
+    let v1 = Backend::named("v1").await;
+    for _ in 0..20 {
+        let (proxy, address) = proxy(shop(v1.address)).await;
+        let clients = tokio::task::spawn_blocking(move || {
+            let ask = |_| {
+                let mut client = std::net::TcpStream::connect(address).unwrap();
+                client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+                client
+            };
+            (0..16).map(ask).collect::<Vec<_>>()
+        });
+        let clients = clients.await.unwrap();
+        proxy.stop().await;
+        assert_eq!(counted(&proxy, "v1").counts.requests, 16);
+        for mut client in clients {
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("v1"), "{answer:?}");
+        }
+    }
 }
