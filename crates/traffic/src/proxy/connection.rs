@@ -86,14 +86,17 @@ async fn open(tcp: TcpStream, peer: SocketAddr, state: &ServiceState) -> io::Res
 }
 
 async fn over_http1(client: Client, stream: Stream, time: Times, mut turns: Turns) {
-    let wire = Wire::new(stream, Arc::clone(&client.line), time.head, time.idle);
+    let line = Arc::clone(&client.line);
+    let wire = Wire::new(stream, Arc::clone(&line), time.head, time.idle);
     let client = Rc::new(client);
     let service = service_fn(move |request| answer(Rc::clone(&client), request));
     let mut connection =
         pin!(http1_builder().serve_connection(TokioIo::new(wire), service).with_upgrades());
     if let Some(cut_at) = until_turned(connection.as_mut(), &mut turns).await {
         connection.as_mut().graceful_shutdown();
-        let _ = timeout_at(cut_at, connection).await;
+        if timeout_at(cut_at, connection).await.is_err() {
+            line.cut();
+        }
     }
 }
 
@@ -129,7 +132,7 @@ async fn over_http2(client: Client, stream: Stream, time: Times, mut turns: Turn
         ended = connection => if let Err(error) = ended {
             tracing::debug!(%error, "connection ended");
         },
-        () = cut => {}
+        () = cut => client.line.cut(),
         () = streams.quiet(time.idle) => {}
     }
 }

@@ -77,7 +77,7 @@ async fn serve(
     };
     let Decided { seat, time, cookie, user } = decided;
     let entry = client.worker.log.as_ref().map(|_| client.entry(&request, &asker, &seat, user));
-    let mut visit = Visit::begin(&client.worker, seat, started, entry);
+    let mut visit = Visit::begin(&client.worker, seat, started, &client.line, entry);
     let mut response = match forward(client, request, &asker, &mut visit, &time).await {
         Ok(forwarded) => forwarded.into_response(client, visit, time),
         Err(failure) => client.failed(failure, &mut visit),

@@ -66,6 +66,9 @@ const REPORTS: usize = 64;
 /// How often a stopping proxy looks whether it is done.
 const STOP_LOOK: Duration = Duration::from_millis(5);
 
+/// How long after the drains the threads go on, so that what is cut then is counted as that.
+const STOP_CUT: Duration = Duration::from_millis(500);
+
 /// A running proxy. Clones are the same proxy; it ends when the last one is gone, at once,
 /// or with [`Proxy::stop`], gracefully. Callable from any thread and any runtime.
 #[derive(Clone, Debug)]
@@ -172,7 +175,7 @@ impl Proxy {
                     tokio::time::sleep(STOP_LOOK).await;
                 }
             };
-            let _ = tokio::time::timeout(longest, drained).await;
+            let _ = tokio::time::timeout(longest.saturating_add(STOP_CUT), drained).await;
             shared.control().end();
             let _ = done.send(());
         });

@@ -1,5 +1,6 @@
 //! Upgraded connections: bytes both ways, counted, ended with the drain.
 
+use std::cell::Cell;
 use std::io;
 use std::time::Duration;
 
@@ -10,13 +11,46 @@ use tokio::time::timeout;
 
 use super::exchange::Client;
 use super::forward::Lease;
-use super::listen::closing;
-use super::visit::Visit;
+use super::listen::{Turns, closing};
+use super::visit::{Tunnelled, Visit};
 
 /// How long one side may still talk when the other is done.
 const HALF_OPEN: Duration = Duration::from_mins(1);
 /// Bytes moved at once.
 const PIECE: usize = 16 * 1024;
+
+/// A request that became a tunnel. Dropped before its end it was cut: by the drain of its
+/// release or of its service, or with the proxy.
+struct Tunnel {
+    visit: Visit,
+    lease: Lease,
+    ended: bool,
+}
+
+impl Tunnel {
+    async fn run(mut self, ours: OnUpgrade, theirs: OnUpgrade, turns: Turns) {
+        let passed = self.visit.tunnelled();
+        tokio::select! {
+            ended = join(ours, theirs, &passed) => {
+                self.ended = !self.lease.is_cut();
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "upgraded connection ended");
+                }
+            }
+            () = closing(turns) => {}
+        }
+    }
+}
+
+impl Drop for Tunnel {
+    fn drop(&mut self) {
+        if self.ended {
+            self.visit.complete();
+        } else {
+            self.visit.cut();
+        }
+    }
+}
 
 /// Joins a client to an upstream that agreed to change the protocol. The tunnel ends when
 /// either side does, when the release's drain is over, or when the service's is. A peer that
@@ -24,40 +58,30 @@ const PIECE: usize = 16 * 1024;
 pub(crate) fn tunnel(
     client: &Client,
     lease: Lease,
-    mut visit: Visit,
+    visit: Visit,
     ours: OnUpgrade,
     theirs: OnUpgrade,
 ) {
     let upstream = lease.upstream().clone();
     let worker = client.worker.clone();
-    let turn = client.door.turns();
-    let task = tokio::task::spawn_local(async move {
-        let joined = join(ours, theirs, &mut visit);
-        tokio::select! {
-            ended = joined => if let Err(error) = ended {
-                tracing::debug!(%error, "upgraded connection ended");
-            },
-            () = closing(turn) => {}
-        }
-        visit.complete();
-        drop(lease);
-    });
+    let tunnel = Tunnel { visit, lease, ended: false };
+    let task = tokio::task::spawn_local(tunnel.run(ours, theirs, client.door.turns()));
     worker.pools.live(&upstream, task.abort_handle());
+    if upstream.is_cut() {
+        // The answer came just before; nobody else would end what came of it.
+        task.abort();
+    }
 }
 
-async fn join(ours: OnUpgrade, theirs: OnUpgrade, visit: &mut Visit) -> io::Result<()> {
+async fn join(ours: OnUpgrade, theirs: OnUpgrade, passed: &Tunnelled) -> io::Result<()> {
     let (client, upstream) = tokio::try_join!(ours, theirs).map_err(io::Error::other)?;
     let (mut from_client, mut to_client) = halves(client);
     let (mut from_upstream, mut to_upstream) = halves(upstream);
-    let (mut up, mut down) = (0, 0);
     let (sent, received) = (
-        pass(&mut from_client, &mut to_upstream, &mut up),
-        pass(&mut from_upstream, &mut to_client, &mut down),
+        pass(&mut from_client, &mut to_upstream, &passed.bytes_in),
+        pass(&mut from_upstream, &mut to_client, &passed.bytes_out),
     );
-    let result = first_then(sent, received).await;
-    visit.received(up);
-    visit.sent(down);
-    result
+    first_then(sent, received).await
 }
 
 fn halves(io: Upgraded) -> (impl AsyncRead + Unpin, impl AsyncWrite + Unpin) {
@@ -79,7 +103,7 @@ async fn first_then(
 async fn pass(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
-    passed: &mut usize,
+    passed: &Cell<u64>,
 ) -> io::Result<()> {
     let mut piece = vec![0; PIECE];
     loop {
@@ -88,6 +112,6 @@ async fn pass(
             return to.shutdown().await;
         }
         to.write_all(piece.get(..count).unwrap_or_default()).await?;
-        *passed = passed.saturating_add(count);
+        passed.set(passed.get().saturating_add(count as u64));
     }
 }

@@ -1,5 +1,6 @@
 //! One request from its arrival to its end: counted exactly once, whatever happens.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,14 +12,23 @@ use super::guard::{Fate, Guard, Side, micros};
 use super::listen::Worker;
 use super::route::Track;
 use super::split::Seat;
+use super::wire::Line;
 
 /// The status that stands for a client that went away (nginx's number).
 const CLIENT_GONE: u16 = 499;
 /// What a client gets whose release left before it answered.
 const UNANSWERED: u16 = 503;
 
+/// Bytes that passed an upgraded connection so far, counted while they do: what ends it need
+/// not leave time to say so.
+#[derive(Debug, Default)]
+pub(crate) struct Tunnelled {
+    pub bytes_in: Cell<u64>,
+    pub bytes_out: Cell<u64>,
+}
+
 /// See the module. Whatever was not said by the time it is dropped means that the client
-/// went away.
+/// went away, or that its connection was cut.
 #[derive(Debug)]
 pub(crate) struct Visit {
     worker: Rc<Worker>,
@@ -27,10 +37,13 @@ pub(crate) struct Visit {
     witness: Option<(Arc<Guard>, u32)>,
     started: Instant,
     fate: Option<Fate>,
+    line: Arc<Line>,
     upload: Option<Rc<Progress>>,
-    /// Through an upgraded connection, beside the upload.
-    bytes_in: u64,
+    /// Through an upgraded connection, beside what else came and went.
+    tunnel: Rc<Tunnelled>,
     bytes_out: u64,
+    /// Its end was said: complete, cut or broken.
+    over: bool,
     log: Option<Box<Entry>>,
 }
 
@@ -40,6 +53,7 @@ impl Visit {
         worker: &Rc<Worker>,
         seat: Seat,
         started: Instant,
+        line: &Arc<Line>,
         log: Option<Box<Entry>>,
     ) -> Self {
         let visit = Self {
@@ -49,9 +63,11 @@ impl Visit {
             witness: seat.witness,
             started,
             fate: None,
+            line: Arc::clone(line),
             upload: None,
-            bytes_in: 0,
+            tunnel: Rc::default(),
             bytes_out: 0,
+            over: false,
             log,
         };
         visit.shard().inspect(|shard| shard.begin());
@@ -98,9 +114,10 @@ impl Visit {
         }
     }
 
-    /// The drain of its release ended, in the middle of the answer or before it began; then
+    /// The drain of its release or of its door ended, in the middle of the answer or before it began; then
     /// there is no request to count.
     pub(crate) fn cut(&mut self) {
+        self.over = true;
         self.shard().inspect(|shard| shard.cut());
         if let Some(log) = &mut self.log {
             log.cause = Some("cut");
@@ -111,6 +128,7 @@ impl Visit {
 
     /// The answer broke after its first byte. Where the upload had broken, that is why.
     pub(crate) fn broke(&mut self) {
+        self.over = true;
         let of_the_client = self.upload().is_some_and(Progress::is_broken);
         let Some(before) = self.fate.filter(|fate| !fate.failed && !of_the_client) else {
             return;
@@ -139,26 +157,31 @@ impl Visit {
         self.bytes_out = self.bytes_out.saturating_add(bytes as u64);
     }
 
-    /// A piece came in through an upgraded connection.
-    pub(crate) const fn received(&mut self, bytes: usize) {
-        self.bytes_in = self.bytes_in.saturating_add(bytes as u64);
+    /// What passes an upgraded connection is counted here.
+    pub(crate) fn tunnelled(&self) -> Rc<Tunnelled> {
+        Rc::clone(&self.tunnel)
     }
 
     /// The last byte is out.
-    pub(crate) fn complete(&self) {
+    pub(crate) fn complete(&mut self) {
+        self.over = true;
         self.shard().inspect(|shard| shard.complete(micros(self.started.elapsed())));
     }
 }
 
 impl Drop for Visit {
     fn drop(&mut self) {
+        if !self.over && self.line.is_cut() {
+            self.cut();
+        }
         let uploaded = self.upload.as_ref().map_or(0, |upload| upload.bytes());
-        let bytes_in = self.bytes_in.saturating_add(uploaded);
+        let bytes_in = self.tunnel.bytes_in.get().saturating_add(uploaded);
+        let bytes_out = self.tunnel.bytes_out.get().saturating_add(self.bytes_out);
         if let Some(shard) = self.shard() {
             if self.fate.is_none() {
                 shard.client_gone();
             }
-            shard.end(bytes_in, self.bytes_out);
+            shard.end(bytes_in, bytes_out);
         }
         let Some(mut entry) = self.log.take() else {
             return;
@@ -167,7 +190,7 @@ impl Drop for Visit {
             entry.status = CLIENT_GONE;
         }
         entry.us = micros(self.started.elapsed());
-        (entry.bytes_in, entry.bytes_out) = (bytes_in, self.bytes_out);
+        (entry.bytes_in, entry.bytes_out) = (bytes_in, bytes_out);
         if let Some(log) = &self.worker.log {
             log.write(entry);
         }

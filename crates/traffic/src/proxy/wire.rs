@@ -37,12 +37,24 @@ pub(crate) struct Line {
     answered: AtomicU32,
     /// A head asked for an upgrade, so what follows it was not read strictly.
     opaque: AtomicBool,
+    /// The drain is over: what ends now is our doing.
+    cut: AtomicBool,
 }
 
 impl Line {
     /// One request has its whole answer.
     pub(crate) fn answered(&self) {
         self.answered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Its drain is over; said before the connection is dropped.
+    pub(crate) fn cut(&self) {
+        self.cut.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether its drain is over.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Relaxed)
     }
 
     /// The connection cannot carry another HTTP request.

@@ -223,3 +223,28 @@ async fn who_waits_at_the_door_when_it_closes_is_still_answered() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_end_of_the_proxy_cuts_is_neither_gone_nor_complete() {
+    let v1 = Backend::start(|request| async move {
+        if request.uri().path() == "/silent" {
+            std::future::pending::<()>().await;
+        }
+        let never = futures_util::stream::pending::<Result<hyper::body::Frame<bytes::Bytes>, _>>();
+        Response::new(http_body_util::StreamBody::new(never).boxed())
+    })
+    .await;
+    let mut service = shop(v1.address);
+    service.drain = Millis(200);
+    let (proxy, address) = proxy(service).await;
+    let (mut silent, mut endless) = (Http::connect(address).await, Http::connect(address).await);
+    let asked = Request::get("/silent").body(full("")).unwrap();
+    let unanswered = tokio::spawn(async move { silent.send(asked).await });
+    let answer = endless.begin(Request::get("/").body(full("")).unwrap()).await.unwrap();
+    until("both are in flight", || v1.requests() == 2).await;
+    proxy.stop().await;
+    assert!(unanswered.await.unwrap().is_err() && answer.into_body().collect().await.is_err());
+    let counted = counted(&proxy, "v1");
+    assert_eq!((counted.counts.client_gone, counted.cut), (0, 2));
+    assert_eq!((counted.counts.requests, counted.counts.failures), (1, 0));
+}

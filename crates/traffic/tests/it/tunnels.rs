@@ -62,6 +62,8 @@ async fn a_websocket_talks_both_ways_and_is_counted() {
         (1, 0, [1, 0, 0, 0, 0])
     );
     assert!(counted.bytes_in > 300_000 && counted.bytes_out > 300_000, "{counted:?}");
+    let complete = counted.latency_to_last.iter().map(|(_, count)| count).sum::<u64>();
+    assert_eq!((complete, counted.cut), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -86,7 +88,10 @@ async fn a_websocket_lasts_through_changes_of_weight_and_ends_with_the_drain() {
     let ended = socket.next().await;
     assert!(!matches!(ended, Some(Ok(_))), "{ended:?}");
     until("nothing is left", || observed(&proxy, "shop").in_flight.is_empty()).await;
-    assert_eq!(counted(&proxy, "v1").counts.failures, 0);
+    let counted = counted(&proxy, "v1");
+    assert_eq!((counted.counts.failures, counted.cut), (0, 1));
+    assert!(counted.bytes_in > 30 && counted.bytes_out > 30, "{counted:?}");
+    assert_eq!(counted.latency_to_last.iter().map(|(_, count)| count).sum::<u64>(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -99,6 +104,20 @@ async fn a_websocket_ends_when_its_service_leaves() {
     proxy.apply(snapshot(2, [])).unwrap();
     assert!(!matches!(socket.next().await, Some(Ok(_))));
     until("nothing is left", || proxy.observed().services.is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_websocket_that_the_end_of_the_proxy_cuts_is_counted_as_cut_with_its_bytes() {
+    let mut service = shop(echo().await);
+    service.drain = Millis(200);
+    let (proxy, address) = proxy(service).await;
+    let mut socket = open(address).await;
+    say(&mut socket, &"x".repeat(1_000)).await;
+    proxy.stop().await;
+    assert!(!matches!(socket.next().await, Some(Ok(_))));
+    let counted = counted(&proxy, "v1");
+    assert_eq!((counted.counts.requests, counted.cut, counted.counts.client_gone), (1, 1, 0));
+    assert!(counted.bytes_in > 1_000 && counted.bytes_out > 1_000, "{counted:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
