@@ -14,8 +14,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
+use super::door::{Inside, Turns, closing};
 use super::exchange::{Client, answer};
-use super::listen::{Inside, Turns, Worker, closing, tune};
+use super::listen::{Worker, tune};
 use super::origin::{self, Origin};
 use super::route::{ServiceState, Times};
 use super::settings::{

@@ -17,9 +17,10 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::books::Books;
+use super::door::{Door, Doors, Inside};
 use super::guard::Guard;
 use super::health;
-use super::listen::{Door, Doors, Inside, Order, bind};
+use super::listen::{Order, bind};
 use super::route::{Canary, Limit, ServiceState, Slot, Times, Track, fault};
 use super::sticky::Tie;
 use super::tls::Tls;

@@ -1,26 +1,24 @@
 //! The serving threads: each has its own runtime, listening sockets, and upstream pools.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
 
 use super::access::Log;
 use super::balance::lot;
 use super::connection::serve;
+use super::door::Inside;
 use super::forward::is_shortage;
 use super::pool::Pools;
-use super::route::Slot;
 use super::sticky::KeySource;
 use super::upstream::Upstream;
 
@@ -32,108 +30,6 @@ const SWEEP: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(20);
 /// After so much silence the kernel asks whether the other side still lives.
 const KEEPALIVE: Duration = Duration::from_mins(1);
-
-/// A listen address and who is behind it.
-#[derive(Debug)]
-pub(crate) struct Door {
-    /// What it really listens on: the port the system chose where `:0` was asked for.
-    pub bound: SocketAddr,
-    pub slot: ArcSwap<Slot>,
-    turn: watch::Sender<Turn>,
-    /// Connections open through it, and threads that may accept more.
-    open: AtomicUsize,
-}
-
-/// Keeps a door from being done with: a connection through it, or a thread that accepts.
-#[derive(Debug)]
-pub(crate) struct Inside(Arc<Door>);
-
-impl Inside {
-    pub(crate) fn new(door: &Arc<Door>) -> Self {
-        door.open.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(door))
-    }
-
-    pub(crate) const fn door(&self) -> &Arc<Door> {
-        &self.0
-    }
-}
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A change of what is behind a door. Connections from before it are let go.
-#[derive(Clone, Copy, Debug)]
-struct Turn {
-    count: u64,
-    closed: bool,
-    /// When what is left of them is cut.
-    cut_at: Instant,
-}
-
-impl Door {
-    /// Open, with `slot` behind it.
-    pub(crate) fn new(bound: SocketAddr, slot: Arc<Slot>) -> Self {
-        let turn = Turn { count: 0, closed: false, cut_at: Instant::now() };
-        let turn = watch::Sender::new(turn);
-        Self { bound, slot: ArcSwap::new(slot), turn, open: AtomicUsize::new(0) }
-    }
-
-    /// Lets the connections go that are open now; `closed` accepts no more.
-    pub(crate) fn turn(&self, closed: bool, drain: Duration) {
-        self.turn.send_modify(|turn| {
-            turn.count = turn.count.wrapping_add(1);
-            turn.closed = closed;
-            let now = Instant::now();
-            turn.cut_at = now.checked_add(drain).unwrap_or(now);
-        });
-    }
-
-    /// Changes from now on. That it is closed is one, also when it was before: who comes in
-    /// last is told to go like the others.
-    pub(crate) fn turns(&self) -> Turns {
-        let mut turns = self.turn.subscribe();
-        let closed = turns.borrow().closed;
-        if closed {
-            turns.mark_changed();
-        }
-        Turns(turns)
-    }
-
-    /// Connections open through it, upgraded ones aside, and threads that may accept more.
-    pub(crate) fn open(&self) -> usize {
-        self.open.load(Ordering::Relaxed)
-    }
-}
-
-/// Waits for changes of a door.
-#[derive(Clone, Debug)]
-pub(crate) struct Turns(watch::Receiver<Turn>);
-
-impl Turns {
-    /// Whether there was a change, asked as often as one likes; that takes no waker.
-    pub(crate) fn has_next(&self) -> bool {
-        self.0.has_changed().unwrap_or(false)
-    }
-
-    /// The next change; when connections from before it are cut. Waits for ever when the
-    /// door itself is gone.
-    pub(crate) async fn next(&mut self) -> Instant {
-        if self.0.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-        self.0.borrow_and_update().cut_at
-    }
-}
-
-/// Waits until what was open before a change of the door is to be cut.
-pub(crate) async fn closing(mut turns: Turns) {
-    let cut_at = turns.next().await;
-    sleep_until(cut_at).await;
-}
 
 /// What a thread is told.
 #[derive(Debug)]
@@ -218,7 +114,7 @@ async fn accept(worker: Rc<Worker>, inside: Inside, listener: std::net::TcpListe
     let let_in = |stream, peer| {
         tokio::task::spawn_local(serve(Rc::clone(&worker), Inside::new(door), stream, peer));
     };
-    let mut turn = door.turn.subscribe();
+    let mut closed = pin!(door.closed());
     loop {
         tokio::select! {
             biased;
@@ -230,10 +126,7 @@ async fn accept(worker: Rc<Worker>, inside: Inside, listener: std::net::TcpListe
                 }
                 Err(_) => {}
             },
-            closed = turn.wait_for(|turn| turn.closed) => {
-                drop(closed);
-                break;
-            }
+            () = &mut closed => break,
         }
     }
     // The runtime need not have noticed them yet.
@@ -284,34 +177,4 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListener
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
-}
-
-/// The doors of a proxy, by the address asked for.
-pub(crate) type Doors = BTreeMap<String, Arc<Door>>;
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::AtomicU64;
-
-    use super::super::route::{ServiceState, Times};
-    use super::*;
-
-    #[tokio::test]
-    async fn a_door_that_is_closed_tells_also_those_who_come_in_afterwards() {
-        let none = Duration::ZERO;
-        let time = Times { head: none, connect: none, first_byte: none, idle: none };
-        let slot = Slot {
-            name: Arc::from("shop"),
-            state: ArcSwap::from_pointee(ServiceState::closed(none, time)),
-            unserved: AtomicU64::new(0),
-        };
-        let door = Door::new("127.0.0.1:80".parse().unwrap(), Arc::new(slot));
-        door.turn(false, Duration::ZERO);
-        assert!(!door.turns().has_next(), "whom a change is not news to");
-        door.turn(true, Duration::from_hours(1));
-        let mut turns = door.turns();
-        assert!(turns.has_next());
-        assert!(turns.next().await > Instant::now());
-        assert!(!turns.has_next(), "told once");
-    }
 }

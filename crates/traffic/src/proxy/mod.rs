@@ -12,6 +12,7 @@ mod cookies;
 mod count;
 #[cfg(test)]
 mod differential;
+mod door;
 mod drain;
 mod exchange;
 mod fields;

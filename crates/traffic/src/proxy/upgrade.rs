@@ -9,9 +9,9 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
+use super::door::{Turns, closing};
 use super::exchange::Client;
 use super::forward::Lease;
-use super::listen::{Turns, closing};
 use super::visit::{Tunnelled, Visit};
 
 /// How long one side may still talk when the other is done.
