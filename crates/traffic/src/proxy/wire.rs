@@ -118,6 +118,12 @@ impl Wire {
         self.reader.heads() != self.line.answered.load(Ordering::Relaxed)
     }
 
+    /// An answer is on its way out. Nobody reads on meanwhile, so a head that has begun is not
+    /// held to its limit until the answer before it is out.
+    fn is_busy(&self) -> bool {
+        self.is_answering() || self.write_blocked
+    }
+
     /// Notes that reading has to wait, and for how long it may. Upgraded connections may be
     /// silent for as long as they like.
     fn wait_to_read(&mut self) {
@@ -126,18 +132,22 @@ impl Wire {
         }
         let now = Instant::now();
         if self.reader.within_head() || self.reader.heads() == 0 {
-            self.head_by.get_or_insert_with(|| later(now, self.head_within));
+            if !self.is_busy() {
+                self.head_by.get_or_insert_with(|| later(now, self.head_within));
+            }
         } else if self.reader.within_body() || !self.is_answering() {
             self.read_by.get_or_insert_with(|| later(now, self.idle_within));
         }
     }
 
-    /// Has the idle limit run from the end of an answer. A read that has been waiting since
-    /// before it is not asked for again, so nobody else would.
+    /// Has the limits on what comes next run from the end of an answer. A read that has been
+    /// waiting since before it is not asked for again, so nobody else would.
     fn wait_for_next(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let reader = &self.reader;
-        let between = !reader.within_head() && !reader.within_body() && reader.heads() > 0;
-        if self.input == Input::Open && self.read_by.is_none() && between && !self.is_answering() {
+        if self.input != Input::Open || self.is_busy() || self.reader.heads() == 0 {
+            return Ok(());
+        }
+        let limit = if self.reader.within_head() { self.head_by } else { self.read_by };
+        if limit.is_none() && !self.reader.within_body() {
             self.wait_to_read();
             self.check_time(cx)?;
         }
@@ -181,14 +191,14 @@ impl Wire {
         }
         if !self.reader.within_head() {
             self.head_by = None;
-        } else if self.head_by.is_none() {
+        } else if self.head_by.is_none() && !self.is_busy() {
             self.head_by = Some(later(Instant::now(), self.head_within));
         }
     }
 
     /// Whether the end of input has to wait: an answer is on its way out.
     fn hides_end(&self) -> bool {
-        !self.reader.within_body() && (self.is_answering() || self.write_blocked)
+        !self.reader.within_body() && self.is_busy()
     }
 
     /// Has the end of input read when it need not be hidden any more.

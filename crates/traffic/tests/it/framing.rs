@@ -1,8 +1,12 @@
 //! Bodies whose length is said in an unusual way, and that nobody loses a byte of them.
 
+use std::time::Duration;
+
 use http::Response;
 use http_body_util::BodyExt;
-use tokio::io::AsyncWriteExt;
+use rollout::units::Millis;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::blunt::{blunt, read_head};
 use crate::kit::{Backend, counted, full, get, proxy, raw, shop};
@@ -41,4 +45,20 @@ async fn a_body_in_chunks_goes_with_any_method() {
         assert!(answer.contains("x-bytes: 5\r\n"), "{method}: {answer:?}");
     }
     assert_eq!(counted(&proxy, "v1").bytes_in, 5 * methods.len() as u64);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_a_head_does_not_end_the_answer_before_it() {
+    const BYTES: usize = 16 << 20;
+    let v1 = Backend::start(|_| async { Response::new(full(vec![b'x'; BYTES])) }).await;
+    let mut service = shop(v1.address);
+    service.timeouts.head = Millis(200);
+    let (_proxy, address) = proxy(service).await;
+    let mut client = TcpStream::connect(address).await.unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HT").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(30), client.read_to_end(&mut answer)).await;
+    let read = read.expect("the half head has its limit after the answer");
+    assert!(read.is_ok() && answer.len() > BYTES, "{read:?}");
 }
