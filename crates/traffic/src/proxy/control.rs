@@ -290,11 +290,17 @@ impl Control {
         };
         let upstream =
             |address: &String| known(address).unwrap_or_else(|| Arc::new(Upstream::new(address)));
+        let mut once: Vec<&String> = Vec::with_capacity(track.upstreams.len());
+        for address in &track.upstreams {
+            if !once.contains(&address) {
+                once.push(address);
+            }
+        }
         let ledger = books.ledger(&route.service, &track.release, self.workers.len());
         let limit = |&us: &u64| Limit { us, slower: ledger.limit(us) };
         Track {
             release: Arc::from(track.release.as_str()),
-            upstreams: track.upstreams.iter().map(upstream).collect(),
+            upstreams: once.into_iter().map(upstream).collect(),
             limits: route.latency_limits_us.iter().map(limit).collect(),
             ledger,
         }
@@ -374,6 +380,10 @@ impl Control {
             let route = servable.routes.iter().find(|route| route.service == *name);
             let asked = route.map(|route| &route.health);
             for upstream in slot.state.load().upstreams() {
+                // The same release may be on both tracks.
+                if self.checks.contains_key(&upstream.id) {
+                    continue;
+                }
                 let stays = |(check, _): &(HealthCheck, AbortHandle)| {
                     asked.is_none_or(|asked| asked == check)
                 };

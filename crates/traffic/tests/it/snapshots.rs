@@ -1,10 +1,13 @@
 //! Taking snapshots: order, listeners, refusals.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use rollout::route::{ServiceRoute, Snapshot};
 use rollout::units::Weight;
 use traffic::{Applied, Proxy, ProxySettings};
 
-use crate::kit::{Backend, canary, get, observed, proxy, shop, snapshot, until};
+use crate::kit::{Backend, canary, get, observed, proxy, shop, snapshot, status, until};
 
 /// Why services of a snapshot that is in force now are not served as asked.
 fn refused(proxy: &Proxy, snapshot: Snapshot) -> Vec<String> {
@@ -132,4 +135,32 @@ async fn without_a_release_the_answer_is_503_and_counted_apart() {
     assert_eq!((answer.status.as_u16(), answer.text()), (503, "no release serves here\n"));
     let shop = proxy.counters().services.remove("shop").unwrap_or_default();
     assert_eq!(shop.unserved, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_named_twice_is_one_upstream_with_one_check() {
+    let checks = Arc::new(AtomicU64::new(0));
+    let seen = Arc::clone(&checks);
+    let count = move || seen.fetch_add(1, Ordering::Relaxed) < u64::MAX;
+    let v1 = Backend::with_health(|_| async { status(200) }, count).await;
+    let mut service = shop(v1.address);
+    let address = v1.address.to_string();
+    service.stable.as_mut().unwrap().upstreams = vec![address.clone(), address];
+    let (proxy, _) = proxy(service.clone()).await;
+    for seq in 2..10 {
+        proxy.apply(snapshot(seq, [service.clone()])).unwrap();
+    }
+    let upstreams = observed(&proxy, "shop").upstreams;
+    assert_eq!(upstreams.len(), 1, "{upstreams:?}");
+    proxy.apply(snapshot(10, [])).unwrap();
+    let mut quiet = false;
+    for _ in 0..50 {
+        let before = checks.load(Ordering::Relaxed);
+        tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+        quiet |= checks.load(Ordering::Relaxed) == before;
+        if quiet {
+            break;
+        }
+    }
+    assert!(quiet, "nobody is asked any more");
 }
