@@ -9,6 +9,7 @@
 //!
 //! ```text
 //! accept          listen     a socket a thread (SO_REUSEPORT); a runtime a thread
+//!                 door       what a connection came in by, and how it is told to go
 //!   -> client     proxied    a balancer's header, from networks that send one
 //!   -> TLS        tls        where the door speaks it; certificates change under way
 //!   -> protocol   connection HTTP/2 where agreed on or where its preface comes first
@@ -20,7 +21,8 @@
 //!   -> track                 zero while the canary is shut out or has no healthy upstream
 //!   -> upstream   balance    the less busy of two healthy ones
 //!   -> connection pool       this thread's kept ones, in turn; else connect: few at once
-//!   -> forward    forward    hop-by-hop fields out, origin in (fields); the Forwarder seam
+//!   -> forward    forward    hop-by-hop fields out, origin in (fields, claims); in
+//!                            circles: 508; the Forwarder seam
 //!   -> first byte visit      counted once: class, latency, cause; the guard's witnesses
 //!   -> stream     body       piece by piece both ways, an idle limit each; upgrade tunnels
 //!   -> end        visit      bytes, time to last byte, access log
@@ -34,7 +36,8 @@
 //!
 //! - Nothing on the request path takes a lock that another thread holds; a change of weight is
 //!   one pointer swap and fails no request.
-//! - Each request is counted exactly once. A client that went away before the first byte (it
+//! - Each request that a release is to serve is counted exactly once: answered, gone, or cut by
+//!   the end of a drain, which is no request of the release's if nothing was answered. A client that went away before the first byte (it
 //!   reset the connection, or ended in the middle of its upload) is counted apart and is
 //!   nobody's failure. One that only closed its sending half still waits, and gets its answer:
 //!   what the release does with its request counts, so that impatient clients do not hide
@@ -46,8 +49,8 @@
 //!
 //! # What is absent, deliberately
 //!
-//! Trust in `X-Forwarded-*` from anybody not listed (`origin`), retries that could repeat what was not idempotent,
-//! reloading, and any way to raise a weight from in here.
+//! Trust in `X-Forwarded-*` from anybody not listed (`origin`), retries that could repeat what
+//! was not idempotent, reloading, and any way to raise a weight from in here.
 
 #![cfg_attr(
     not(test),

@@ -56,6 +56,8 @@ pub(crate) async fn answer(
     let (mut head, body) = request.into_parts();
     let mut response = if let Some(status) = target::refusal(&head) {
         client.close_with(status)
+    } else if fields::is_in_circles(&head.headers) {
+        client.text(StatusCode::LOOP_DETECTED, "the request goes in circles\n")
     } else {
         target::to_origin_form(&mut head);
         serve(&client, Request::from_parts(head, body), started).await

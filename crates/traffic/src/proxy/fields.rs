@@ -23,6 +23,12 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     UPGRADE,
 ];
 
+/// How this proxy ends its part of `Via`.
+const NAME: &[u8] = b" sluice";
+/// Proxies like this one that a request may have passed. One service asks another through its
+/// proxy, and that a third; nobody needs eight in a row who hand on `Via`.
+const HOPS: usize = 8;
+
 /// The protocols a request asks to change to. Where `h2c` is one of them it asks for none.
 pub(crate) fn upgrade_asked(headers: &HeaderMap) -> Option<HeaderValue> {
     let protocols = headers.get(UPGRADE)?;
@@ -57,7 +63,7 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 /// Makes a request's head fit for the upstream. Who forwarded it is said anew. `Via` is
-/// extended, which is how loops are found. `Expect` is answered here, and the dashboard's session
+/// extended, which is how circles are found. `Expect` is answered here, and the dashboard's session
 /// is nothing an upstream may see.
 pub(crate) fn for_upstream(
     headers: &mut HeaderMap,
@@ -103,6 +109,15 @@ pub(crate) const fn version(version: Version) -> &'static str {
         Version::HTTP_2 => "2",
         _ => "1.1",
     }
+}
+
+/// Whether a request has passed proxies like this one so often that it goes in circles, as one
+/// does whose upstream is a listen address.
+pub(crate) fn is_in_circles(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(VIA).into_iter();
+    let hops = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
+    let ours = hops.filter(|hop| hop.trim_ascii().ends_with(NAME));
+    ours.count() >= HOPS
 }
 
 /// How this proxy names itself in `Via`, with the version it was asked in.
@@ -196,6 +211,18 @@ mod tests {
         assert_eq!(upgrade_asked(&map(&[("upgrade", "websocket")])), None);
         let asked = map(&[("upgrade", "websocket"), ("connection", "keep-alive, Upgrade")]);
         assert_eq!(upgrade_asked(&asked).unwrap(), "websocket");
+    }
+
+    #[test]
+    fn a_request_goes_in_circles_when_it_comes_by_for_the_ninth_time() {
+        let mut headers = map(&[("via", "1.1 varnish, 1.1 sluiceway")]);
+        for _ in 0..HOPS {
+            assert!(!is_in_circles(&headers), "{headers:?}");
+            headers.append(VIA, via(Version::HTTP_11));
+        }
+        assert!(is_in_circles(&headers));
+        let line = "1.1 sluice, 2 sluice, 1.1 sluice, 1.0 sluice";
+        assert!(is_in_circles(&map(&[("via", line), ("via", line)])));
     }
 
     #[test]

@@ -123,3 +123,17 @@ async fn fields_of_the_connection_are_removed_both_ways_and_the_origin_is_set() 
         assert_eq!(seen[name], value, "{name}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_that_is_its_own_upstream_answers_508_and_counts_a_failure() {
+    let v1 = Backend::named("v1").await;
+    let (proxy, address) = proxy(shop(v1.address)).await;
+    let mut circular = shop(address);
+    circular.listen = "127.0.0.1:0".to_owned();
+    proxy.apply(crate::kit::snapshot(2, [circular])).unwrap();
+    let answer =
+        raw(address, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", false).await;
+    assert!(answer.starts_with("HTTP/1.1 508 "), "{answer:?}");
+    let counts = counted(&proxy, "v1").counts;
+    assert!(counts.requests >= 8 && counts.failures >= 8, "{counts:?}");
+}
