@@ -104,6 +104,22 @@ async fn follow(worker: Rc<Worker>, mut orders: mpsc::UnboundedReceiver<Order>) 
     }
 }
 
+/// Whether accepting fails for want of something, so that it is said once and not at each try.
+#[derive(Debug, Default)]
+struct Shortage(bool);
+
+impl Shortage {
+    /// It fails; true when it did not before.
+    const fn begins(&mut self) -> bool {
+        !std::mem::replace(&mut self.0, true)
+    }
+
+    /// It does not; true when it did before.
+    const fn ends(&mut self) -> bool {
+        std::mem::replace(&mut self.0, false)
+    }
+}
+
 /// Accepts until the door is closed; then takes in who is already waiting, and stops.
 async fn accept(worker: Rc<Worker>, inside: Inside, listener: std::net::TcpListener) {
     let door = inside.door();
@@ -114,14 +130,22 @@ async fn accept(worker: Rc<Worker>, inside: Inside, listener: std::net::TcpListe
     let let_in = |stream, peer| {
         tokio::task::spawn_local(serve(Rc::clone(&worker), Inside::new(door), stream, peer));
     };
+    let mut shortage = Shortage::default();
     let mut closed = pin!(door.closed());
     loop {
         tokio::select! {
             biased;
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => let_in(stream, peer),
+                Ok((stream, peer)) => {
+                    if shortage.ends() {
+                        tracing::info!(address = %door.bound, "accepting again");
+                    }
+                    let_in(stream, peer);
+                }
                 Err(error) if is_shortage(&error) => {
-                    tracing::warn!(%error, address = %door.bound, "cannot accept");
+                    if shortage.begins() {
+                        tracing::warn!(%error, address = %door.bound, "cannot accept");
+                    }
                     sleep(PAUSE).await;
                 }
                 Err(_) => {}
@@ -177,4 +201,17 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListener
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortage_is_said_once_and_its_end_once() {
+        let mut shortage = Shortage::default();
+        assert!(!shortage.ends());
+        assert_eq!([shortage.begins(), shortage.begins(), shortage.begins()], [true, false, false]);
+        assert_eq!([shortage.ends(), shortage.ends(), shortage.begins()], [true, false, true]);
+    }
 }
