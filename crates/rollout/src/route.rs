@@ -86,6 +86,20 @@ pub struct TrackRoute {
     pub release: String,
     /// Addresses `host:port` that serve it.
     pub upstreams: Vec<String>,
+    /// What they speak.
+    #[serde(default)]
+    pub protocol: Protocol,
+}
+
+/// What a version speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2 without TLS, with prior knowledge: gRPC above all.
+    H2c,
 }
 
 /// The canary: a track, its share, and the guard's rules.

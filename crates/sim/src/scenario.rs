@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rollout::machine::{Actor, Command, Created, Release, RolloutId};
 use rollout::plan::{Budget, Deploy, Gate, Metric, Plan, Stage, Test, Then, Webhook};
-use rollout::route::{DoorRoute, HealthCheck, Sticky, Timeouts};
+use rollout::route::{DoorRoute, HealthCheck, Protocol, Sticky, Timeouts};
 use rollout::units::{Millis, Weight};
 
 use crate::proxy::Truth;
@@ -92,6 +92,7 @@ fn deploy() -> Deploy {
         env: BTreeMap::new(),
         directory: None,
         ready_within: Millis::from_secs(60),
+        protocol: Protocol::Http1,
     }
 }
 

@@ -68,5 +68,5 @@ pub mod proxy;
 pub use proxy::{
     AccessLog, Applied, Causes, Counters, Health, Observed, ObservedService, ObservedUpstream,
     Proxy, ProxySettings, Refused, ReleaseCounters, SESSION_COOKIE, ServiceCounters, Stopping,
-    TripReport, Withheld,
+    TripReport, Withheld, probe,
 };

@@ -273,7 +273,8 @@ mod tests {
     use reqwest::Url;
     use rollout::evidence::{Tally, TripNumbers};
     use rollout::route::{
-        CanaryRoute, DoorRoute, Generation, HealthCheck, ServiceRoute, Sticky, Timeouts, TrackRoute,
+        CanaryRoute, DoorRoute, Generation, HealthCheck, Protocol, ServiceRoute, Sticky, Timeouts,
+        TrackRoute,
     };
     use rollout::units::{Millis, Weight};
     use tempfile::TempDir;
@@ -286,6 +287,7 @@ mod tests {
         let track = |release: &str| TrackRoute {
             release: release.into(),
             upstreams: vec!["127.0.0.1:9".into()],
+            protocol: Protocol::Http1,
         };
         let canary = CanaryRoute {
             track: track("shop-2"),

@@ -62,6 +62,19 @@ pub struct RunFile {
     pub directory: Option<String>,
     /// How long it may take until its health check answers. Default: `30s`.
     pub ready_within: Option<Length>,
+    /// What it speaks: `http1`, or `h2c` (HTTP/2 without TLS), which gRPC needs. Default: `http1`.
+    pub protocol: Option<ProtocolWord>,
+}
+
+/// What a version speaks.
+#[derive(Debug, JsonSchema)]
+pub enum ProtocolWord {
+    /// HTTP/1.1.
+    #[serde(rename = "http1")]
+    Http1,
+    /// HTTP/2 without TLS, with prior knowledge.
+    #[serde(rename = "h2c")]
+    H2c,
 }
 
 /// An address, or an address and how connections to it are taken in.

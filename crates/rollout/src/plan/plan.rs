@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::gate::{Gate, Metric};
-use crate::route::{DoorRoute, HealthCheck, Sticky, Timeouts};
+use crate::route::{DoorRoute, HealthCheck, Protocol, Sticky, Timeouts};
 use crate::units::{Millis, Weight};
 
 /// How a release of one service reaches its users.
@@ -69,6 +69,9 @@ pub struct Deploy {
     pub directory: Option<String>,
     /// How long it may take until its health check answers.
     pub ready_within: Millis,
+    /// What it speaks.
+    #[serde(default)]
+    pub protocol: Protocol,
 }
 
 /// How often the machine may be wrong, as probabilities.

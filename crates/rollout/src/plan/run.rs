@@ -6,6 +6,7 @@ use super::findings::{Findings, Place, did_you_mean};
 use super::plan::Deploy;
 use super::value;
 use super::yaml::Node;
+use crate::route::Protocol;
 use crate::units::Millis;
 
 /// What may stand in braces.
@@ -28,6 +29,24 @@ pub(super) fn read(plan: &Node, findings: &mut Findings<'_>) -> Deploy {
         env,
         directory: run.and_then(|run| run.get("directory")?.text().map(str::to_owned)),
         ready_within: value::length(run, "ready_within", Millis::from_secs(30), &bounds, findings),
+        protocol: protocol(run, findings),
+    }
+}
+
+/// What the version speaks.
+fn protocol(run: Option<&Node>, findings: &mut Findings<'_>) -> Protocol {
+    let node = run.and_then(|run| run.get("protocol"));
+    let Some((node, text)) = node.and_then(|node| Some((node, node.text()?))) else {
+        return Protocol::Http1;
+    };
+    match text {
+        "http1" => Protocol::Http1,
+        "h2c" => Protocol::H2c,
+        _ => {
+            let message = format!("read `{text}`; allowed: `http1` and `h2c`");
+            findings.error("protocol", node.place(), message, did_you_mean(text, ["http1", "h2c"]));
+            Protocol::Http1
+        }
     }
 }
 

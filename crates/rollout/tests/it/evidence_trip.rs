@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rollout::evidence::{Tally, Trip, TripSpec, gate_specs, trip_rules};
 use rollout::plan::{Budget, Deploy, Gate, Metric, Plan, Stage, Test, Then};
-use rollout::route::{Bad, DoorRoute, HealthCheck, Sticky, Timeouts};
+use rollout::route::{Bad, DoorRoute, HealthCheck, Protocol, Sticky, Timeouts};
 use rollout::units::{Millis, Weight};
 
 const LATENCY: Metric = Metric::Latency { quantile: 0.99, limit_us: 200_000 };
@@ -35,6 +35,7 @@ pub(crate) fn plan() -> Plan {
             env: BTreeMap::new(),
             directory: None,
             ready_within: seconds(30),
+            protocol: Protocol::Http1,
         },
         sticky: Sticky::Address,
         health: HealthCheck {

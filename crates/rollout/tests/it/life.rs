@@ -8,7 +8,7 @@ use rollout::machine::{
     desired,
 };
 use rollout::plan::{Budget, Deploy, Gate, Metric, Plan, Stage, Test, Then, Webhook};
-use rollout::route::{DoorRoute, HealthCheck, Sticky, Timeouts};
+use rollout::route::{DoorRoute, HealthCheck, Protocol, Sticky, Timeouts};
 use rollout::units::{Millis, Timestamp, Weight};
 
 pub(crate) const MINUTE: Millis = Millis::from_secs(60);
@@ -19,6 +19,7 @@ pub(crate) fn deploy() -> Deploy {
         env: BTreeMap::new(),
         directory: None,
         ready_within: MINUTE,
+        protocol: Protocol::Http1,
     }
 }
 

@@ -187,7 +187,7 @@ fn a_long_gate_is_checked_in_every_part() {
 fn a_version_that_cannot_be_run_is_refused() {
     let run = "command: \"./shop 'open\"";
     insta::assert_snapshot!(refused(&with("command: \"./shop {port}\"", run)));
-    let run = "command: \"./shop --v {versoin} | tee log\", env: { 1A: x }, ready_within: 2d";
+    let run = "command: \"./shop --v {versoin} | tee log\", env: { 1A: x }, ready_within: 2d, protocol: http2";
     insta::assert_snapshot!(refused(&with("command: \"./shop {port}\"", run)));
     insta::assert_snapshot!(refused(&with("command: \"./shop {port}\"", "command: []")));
 }

@@ -67,6 +67,6 @@ impl Core {
             Some(ProcessState::Ready { address, .. }) => vec![address.clone()],
             _ => Vec::new(),
         };
-        TrackRoute { release: release.id.clone(), upstreams }
+        TrackRoute { release: release.id.clone(), upstreams, protocol: release.deploy.protocol }
     }
 }

@@ -63,7 +63,11 @@ impl Controller {
         };
         let wanted = desired(rollout);
         let canary = wanted.canary.filter(|_| wanted.stable.is_some()).map(|release| CanaryRoute {
-            track: TrackRoute { release: release.id.clone(), upstreams: Vec::new() },
+            track: TrackRoute {
+                release: release.id.clone(),
+                upstreams: Vec::new(),
+                protocol: release.deploy.protocol,
+            },
             weight: weight_by_mistake(env, rollout).unwrap_or(wanted.weight),
             salt: rollout.id.to_string(),
             guard_key: wanted.guard_key.clone(),

@@ -190,12 +190,14 @@ where
 
 #[cfg(test)]
 mod tests {
+    use rollout::route::Protocol;
+
     use super::*;
     use crate::proxy::count::Ledger;
 
     fn track(count: usize) -> Track {
         let upstreams = (0..count).map(|n| {
-            let upstream = Upstream::new(&format!("127.0.0.1:{}", n + 1));
+            let upstream = Upstream::new(&format!("127.0.0.1:{}", n + 1), Protocol::Http1);
             upstream.set_health(Health::Healthy);
             upstream.standing.well_since.store(0, Ordering::Relaxed);
             Arc::new(upstream)

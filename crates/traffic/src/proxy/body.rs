@@ -13,7 +13,9 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::count::Cause;
 use super::forward::Lease;
+use super::grpc;
 use super::streams::Stream;
 use super::visit::Visit;
 use super::wire::Line;
@@ -193,14 +195,22 @@ pub(crate) struct Download {
     visit: Visit,
     lease: Option<Lease>,
     idle: Duration,
+    /// Its trailers say how the call went.
+    grpc: bool,
     moved: Instant,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Download {
     /// `body`, counted by `visit`; its connection goes back through `lease`.
-    pub(crate) fn new(body: Incoming, visit: Visit, lease: Lease, idle: Duration) -> Self {
-        Self { body, visit, lease: Some(lease), idle, moved: Instant::now(), timer: None }
+    pub(crate) fn new(
+        body: Incoming,
+        visit: Visit,
+        lease: Lease,
+        idle: Duration,
+        grpc: bool,
+    ) -> Self {
+        Self { body, visit, lease: Some(lease), idle, grpc, moved: Instant::now(), timer: None }
     }
 
     /// Whether nothing moved for longer than `idle`, an upload that goes on included.
@@ -248,6 +258,9 @@ impl Body for Download {
                 this.moved = Instant::now();
                 this.visit.upload().inspect(|upload| upload.answer_moved());
                 this.visit.sent(frame.data_ref().map_or(0, Bytes::len));
+                if this.grpc && frame.trailers_ref().is_some_and(grpc::says_failed) {
+                    this.visit.failed_late(Cause::Grpc);
+                }
                 if this.body.is_end_stream() {
                     this.complete();
                 }

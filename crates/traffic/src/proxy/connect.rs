@@ -16,8 +16,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -26,8 +24,8 @@ use super::forward::Failure;
 use super::listen::{Worker, tune};
 use super::pool::{Line, Linked};
 use super::route::Times;
-use super::settings::HEADERS;
-use super::upstream::{Sender, Upstream};
+use super::sender::Sender;
+use super::upstream::Upstream;
 
 /// Connections being made by one thread to one upstream at the same time.
 pub(crate) const CONNECTS: usize = 8;
@@ -118,16 +116,5 @@ async fn greet(
     stream: TcpStream,
 ) -> Result<Sender, StatusCode> {
     tune(&stream);
-    let (sender, connection) = http1::Builder::new()
-        .max_headers(HEADERS)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|_| StatusCode::BAD_GATEWAY)?;
-    let task = tokio::task::spawn_local(async move {
-        if let Err(error) = connection.with_upgrades().await {
-            tracing::debug!(%error, "upstream connection ended");
-        }
-    });
-    worker.pools.live(upstream, task.abort_handle());
-    Ok(sender)
+    Sender::greet(worker, upstream, stream).await.map_err(|_| StatusCode::BAD_GATEWAY)
 }

@@ -286,10 +286,16 @@ impl Control {
         let known = |address: &str| {
             let mut tracks = serving.iter().flat_map(|state| state.tracks());
             let same = tracks.find(|known| *known.release == *track.release)?;
-            same.upstreams.iter().find(|upstream| *upstream.address == *address).map(Arc::clone)
+            same.upstreams
+                .iter()
+                .find(|upstream| {
+                    *upstream.address == *address && upstream.protocol == track.protocol
+                })
+                .map(Arc::clone)
         };
-        let upstream =
-            |address: &String| known(address).unwrap_or_else(|| Arc::new(Upstream::new(address)));
+        let upstream = |address: &String| {
+            known(address).unwrap_or_else(|| Arc::new(Upstream::new(address, track.protocol)))
+        };
         let mut once: Vec<&String> = Vec::with_capacity(track.upstreams.len());
         for address in &track.upstreams {
             if !once.contains(&address) {

@@ -68,6 +68,9 @@ pub struct Causes {
     pub timeout: u64,
     /// The answer's body ended early or stalled.
     pub broken_body: u64,
+    /// The version said so in `grpc-status`: 2, 4, 13, 14 or 15.
+    #[serde(default)]
+    pub grpc: u64,
 }
 
 /// Why one request failed.
@@ -78,6 +81,7 @@ pub(crate) enum Cause {
     Reset,
     Timeout,
     BrokenBody,
+    Grpc,
 }
 
 impl Cause {
@@ -89,6 +93,7 @@ impl Cause {
             Self::Reset => "reset",
             Self::Timeout => "timeout",
             Self::BrokenBody => "broken_body",
+            Self::Grpc => "grpc",
         }
     }
 }
@@ -135,6 +140,7 @@ pub(crate) struct Shard {
     reset: AtomicU64,
     timeout: AtomicU64,
     broken_body: AtomicU64,
+    grpc: AtomicU64,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     first: Box<[AtomicU64]>,
@@ -156,6 +162,7 @@ impl Shard {
             reset: AtomicU64::new(0),
             timeout: AtomicU64::new(0),
             broken_body: AtomicU64::new(0),
+            grpc: AtomicU64::new(0),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
             first: histogram(),
@@ -193,6 +200,7 @@ impl Shard {
             Cause::Reset => &self.reset,
             Cause::Timeout => &self.timeout,
             Cause::BrokenBody => &self.broken_body,
+            Cause::Grpc => &self.grpc,
         };
         add(counter, 1);
     }
@@ -257,6 +265,7 @@ impl Ledger {
             reset: sum(|shard| &shard.reset),
             timeout: sum(|shard| &shard.timeout),
             broken_body: sum(|shard| &shard.broken_body),
+            grpc: sum(|shard| &shard.grpc),
         };
         let counts = TrackCounts {
             failures: causes.sum(),
@@ -309,6 +318,7 @@ impl Causes {
             .wrapping_add(self.reset)
             .wrapping_add(self.timeout)
             .wrapping_add(self.broken_body)
+            .wrapping_add(self.grpc)
     }
 }
 

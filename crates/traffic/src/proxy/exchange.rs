@@ -17,6 +17,7 @@ use super::count::Cause;
 use super::door::Door;
 use super::fields;
 use super::forward::{Answer, Failure, Forwarder, OverHyper};
+use super::grpc;
 use super::guard::{Side, micros};
 use super::listen::Worker;
 use super::origin::{Asker, Origin};
@@ -142,11 +143,13 @@ impl Forwarded {
             fields::change_to(response.headers_mut(), protocol);
             return response.map(|_| client.reply(""));
         }
-        visit.answered(response.status().as_u16(), None);
+        let grpc = grpc::is_spoken(response.headers());
+        let failed = grpc && grpc::says_failed(response.headers());
+        visit.answered(response.status().as_u16(), failed.then_some(Cause::Grpc));
         fields::remove_hop_by_hop(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
         let line = Arc::clone(&client.line);
-        response.map(|body| Reply::stream(Download::new(body, visit, lease, time.idle), line))
+        response.map(|body| Reply::stream(Download::new(body, visit, lease, time.idle, grpc), line))
     }
 }
 
@@ -208,7 +211,9 @@ impl Client {
                 let text = match cause {
                     Cause::Connect => "the service cannot be reached\n",
                     Cause::Timeout => "the service did not answer in time\n",
-                    Cause::Reset | Cause::BrokenBody | Cause::Status => "the service broke off\n",
+                    Cause::Reset | Cause::BrokenBody | Cause::Status | Cause::Grpc => {
+                        "the service broke off\n"
+                    }
                 };
                 self.text(status, text)
             }

@@ -20,7 +20,8 @@ use super::fields::name_host;
 use super::listen::Worker;
 use super::pool::Linked;
 use super::route::{Times, Track};
-use super::upstream::{Sender, Upstream};
+use super::sender::Sender;
+use super::upstream::Upstream;
 
 /// An upstream's answer, and the way back for its connection.
 #[derive(Debug)]
@@ -212,9 +213,18 @@ fn lost(unsent: Option<Request<Upload>>, error: &hyper::Error, upload: Option<&P
     match unsent {
         _ if upload.is_some_and(Progress::is_broken) => Lost::Failed(Failure::Client),
         Some(unsent) => Lost::Unsent(Box::new(unsent)),
-        None if error.is_parse() => Lost::Failed(RESET),
+        None if error.is_parse() || !is_the_connections(error) => Lost::Failed(RESET),
         None => Lost::Ended,
     }
+}
+
+/// Whether an error is one of the connection, or says that the request was not looked at; in
+/// HTTP/2 a single stream can fail too, which is an answer of a kind.
+fn is_the_connections(error: &hyper::Error) -> bool {
+    let cause =
+        std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause
+        .is_none_or(|cause| !cause.is_reset() || cause.reason() == Some(h2::Reason::REFUSED_STREAM))
 }
 
 /// The answer, or `None` when its first byte is late.

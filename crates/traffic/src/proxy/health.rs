@@ -2,15 +2,10 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{Request, header};
-use http_body_util::Empty;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use rollout::route::HealthCheck;
-use tokio::net::TcpStream;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use super::probe::probe;
 use super::upstream::{Health, Upstream};
 
 /// Answers in a row, of one kind.
@@ -27,29 +22,18 @@ pub(crate) async fn watch(upstream: Arc<Upstream>, check: HealthCheck) {
     let mut streak = Streak::default();
     loop {
         ticks.tick().await;
-        let good = timeout(check.timeout.to_std(), ask(&upstream.address, &check.path)).await;
+        let asked = probe(&upstream.address, &check.path, upstream.protocol);
+        let good = match timeout(check.timeout.to_std(), asked).await {
+            Ok(Ok(status)) => status.is_success() || status.is_redirection(),
+            Ok(Err(_)) | Err(_) => false,
+        };
         let before = upstream.health();
-        let now = streak.after(matches!(good, Ok(Ok(true))), before, &check);
+        let now = streak.after(good, before, &check);
         if now != before {
             upstream.set_health(now);
             tracing::info!(upstream = %upstream.address, health = ?now, "upstream health changed");
         }
     }
-}
-
-/// Whether one GET is answered with 2xx or 3xx.
-async fn ask(address: &str, path: &str) -> Result<bool, Box<dyn std::error::Error>> {
-    let stream = TcpStream::connect(address).await?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::get(path)
-        .header(header::HOST, address)
-        .header(header::USER_AGENT, "sluice-health")
-        .header(header::CONNECTION, "close")
-        .body(Empty::<Bytes>::new())?;
-    // Ends by itself: when the answer is here, or when nobody waits for it any more.
-    tokio::spawn(connection);
-    let status = sender.send_request(request).await?.status();
-    Ok(status.is_success() || status.is_redirection())
 }
 
 impl Streak {

@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use http::StatusCode;
+use rollout::route::Protocol;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::connect::CONNECTS;
+use super::sender::{Sender, Stream};
 use super::settings::IDLE_CONNECTIONS;
-use super::upstream::{Sender, Upstream};
+use super::upstream::Upstream;
 
 /// One thread's connections, by upstream.
 #[derive(Debug, Default)]
@@ -22,6 +24,9 @@ struct Pool {
     /// With the time until which each is kept. The one used last is at the end and is used
     /// next, so that the others grow old.
     idle: Vec<(Sender, Instant)>,
+    /// HTTP/2: connections that many requests share, with how long each is kept idle. What
+    /// stands here takes the place of one stream.
+    shared: Vec<(Stream, Duration)>,
     /// The tasks that make and drive connections and tunnels, so that they can be ended.
     live: Vec<AbortHandle>,
     /// Requests without a connection, in the order they came.
@@ -57,10 +62,15 @@ pub(crate) enum Line {
 }
 
 impl Pools {
-    /// An idle connection that can take a request now.
+    /// A connection that can take a request now: an idle one, or one with room for a stream.
     pub(crate) fn take(&self, upstream: &Upstream) -> Option<Sender> {
         let mut pools = self.0.borrow_mut();
-        let idle = &mut pools.get_mut(&upstream.id)?.idle;
+        let pool = pools.get_mut(&upstream.id)?;
+        pool.shared.retain(|(stream, _)| !stream.is_closed());
+        if let Some(stream) = pool.shared.iter().find_map(|(stream, _)| stream.another()) {
+            return Some(Sender::Http2(stream));
+        }
+        let idle = &mut pool.idle;
         while idle.last().is_some_and(|(sender, _)| sender.is_closed()) {
             idle.pop();
         }
@@ -74,7 +84,9 @@ impl Pools {
         let mut pools = self.0.borrow_mut();
         let pool = pools.entry(upstream.id).or_default();
         pool.line.push_back(Waiter { fresh, tell });
-        let connects = pool.connects < CONNECTS;
+        // One connection over HTTP/2 is enough for all who wait, as a rule.
+        let most = if upstream.protocol == Protocol::H2c { 1 } else { CONNECTS };
+        let connects = pool.connects < most;
         pool.connects = pool.connects.saturating_add(usize::from(connects));
         (turn, connects)
     }
@@ -84,10 +96,25 @@ impl Pools {
         self.0.borrow_mut().get_mut(&upstream.id).is_some_and(|pool| pool.waiting() > 0)
     }
 
-    /// A connection was made: the first in line gets it.
+    /// A connection was made: the first in line gets it, or as many as it has streams for.
     pub(crate) fn made(&self, upstream: &Upstream, sender: Sender, idle: Duration) -> Line {
-        self.hand(upstream, Linked { sender, kept: false }, idle);
+        match sender {
+            Sender::Http1(_) => self.hand(upstream, Linked { sender, kept: false }, idle),
+            Sender::Http2(stream) => self.share(upstream, stream, idle),
+        }
         self.unmade(upstream)
+    }
+
+    fn share(&self, upstream: &Upstream, stream: Stream, idle: Duration) {
+        let mut pools = self.0.borrow_mut();
+        let pool = pools.entry(upstream.id).or_default();
+        while let Some(another) = (!pool.line.is_empty()).then(|| stream.another()).flatten() {
+            let Some(waiter) = pool.line.pop_front() else { break };
+            let sender = Sender::Http2(another);
+            // Who does not wait any more drops it, and with it the room it took.
+            drop(waiter.tell.send(Ok(Linked { sender, kept: false })));
+        }
+        pool.shared.push((stream, idle));
     }
 
     /// A connection was refused: whoever waits is told.
@@ -132,6 +159,9 @@ impl Pools {
                 Ok(()) | Err(Err(_)) => return,
             }
         }
+        if matches!(linked.sender, Sender::Http2(_)) {
+            return;
+        }
         let until = Instant::now().checked_add(idle);
         if let Some(until) = until.filter(|_| pool.idle.len() < IDLE_CONNECTIONS) {
             pool.idle.push((linked.sender, until));
@@ -145,8 +175,11 @@ impl Pools {
 
     /// Closes the idle connections.
     pub(crate) fn forget_idle(&self, upstream: &Upstream) {
-        let idle =
-            self.0.borrow_mut().get_mut(&upstream.id).map(|pool| std::mem::take(&mut pool.idle));
+        let idle = self
+            .0
+            .borrow_mut()
+            .get_mut(&upstream.id)
+            .map(|pool| (std::mem::take(&mut pool.idle), std::mem::take(&mut pool.shared)));
         drop(idle);
     }
 
@@ -164,7 +197,11 @@ impl Pools {
         self.0.borrow_mut().retain(|_, pool| {
             pool.live.retain(|task| !task.is_finished());
             pool.idle.retain(|(sender, until)| !sender.is_closed() && now < *until);
-            !(pool.idle.is_empty() && pool.live.is_empty())
+            pool.shared.retain(|(stream, idle)| {
+                let until = stream.idle_since().and_then(|since| since.checked_add(*idle));
+                !stream.is_closed() && until.is_none_or(|until| now < until)
+            });
+            !(pool.idle.is_empty() && pool.shared.is_empty() && pool.live.is_empty())
         });
     }
 }

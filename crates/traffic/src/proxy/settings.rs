@@ -36,6 +36,8 @@ pub(crate) const RESETS: usize = 64;
 pub(crate) const STREAM_BUFFER_BYTES: usize = 128 * 1024;
 /// How long an HTTP/2 connection may be silent before it is asked whether it lives.
 pub(crate) const PING_EVERY: Duration = Duration::from_secs(30);
+/// How long an upstream may take to say that it does.
+pub(crate) const PING_WITHIN: Duration = Duration::from_secs(20);
 /// Most idle connections kept to one upstream by one thread.
 pub(crate) const IDLE_CONNECTIONS: usize = 256;
 /// Requests whose access-log lines may wait for the writer; more are dropped and counted.

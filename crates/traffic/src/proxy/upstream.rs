@@ -1,12 +1,11 @@
 //! An address that serves a release.
 
-use hyper::client::conn::http1::SendRequest;
+use rollout::route::Protocol;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use super::balance::Standing;
-use super::body::Upload;
 
 /// What an upstream's health checks say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +26,8 @@ pub(crate) struct Upstream {
     pub id: u64,
     /// `host:port`.
     pub address: Arc<str>,
+    /// What it speaks.
+    pub protocol: Protocol,
     health: AtomicU8,
     /// It left the snapshot: its connections are not kept.
     left: AtomicBool,
@@ -38,11 +39,12 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     /// Of unknown health.
-    pub(crate) fn new(address: &str) -> Self {
+    pub(crate) fn new(address: &str, protocol: Protocol) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             address: Arc::from(address),
+            protocol,
             health: AtomicU8::new(0),
             left: AtomicBool::new(false),
             cut: AtomicBool::new(false),
@@ -92,6 +94,3 @@ impl Upstream {
         self.cut.load(Ordering::Relaxed)
     }
 }
-
-/// A connection's end that takes requests.
-pub(crate) type Sender = SendRequest<Upload>;

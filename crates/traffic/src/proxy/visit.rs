@@ -129,11 +129,17 @@ impl Visit {
     /// The answer broke after its first byte. Where the upload had broken, that is why.
     pub(crate) fn broke(&mut self) {
         self.over = true;
-        let of_the_client = self.upload().is_some_and(Progress::is_broken);
-        let Some(before) = self.fate.filter(|fate| !fate.failed && !of_the_client) else {
+        if !self.upload().is_some_and(Progress::is_broken) {
+            self.failed_late(Cause::BrokenBody);
+        }
+    }
+
+    /// The version failed the request after its first byte.
+    pub(crate) fn failed_late(&mut self, cause: Cause) {
+        let Some(before) = self.fate.filter(|fate| !fate.failed) else {
             return;
         };
-        self.shard().inspect(|shard| shard.fail(Cause::BrokenBody));
+        self.shard().inspect(|shard| shard.fail(cause));
         let now = Fate { failed: true, over: before.over };
         self.count_slower(before.over, self.track.limits.len());
         if let Some((guard, bucket)) = &self.witness {
@@ -141,7 +147,7 @@ impl Visit {
         }
         self.fate = Some(now);
         if let Some(log) = &mut self.log {
-            log.cause = Some(Cause::BrokenBody.name());
+            log.cause = Some(cause.name());
         }
     }
 

@@ -17,8 +17,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rollout::evidence::TripSpec;
 use rollout::route::{
-    Bad, CanaryRoute, DoorRoute, Generation, HealthCheck, ServiceRoute, Snapshot, Sticky, Timeouts,
-    TrackRoute, TripRule,
+    Bad, CanaryRoute, DoorRoute, Generation, HealthCheck, Protocol, ServiceRoute, Snapshot, Sticky,
+    Timeouts, TrackRoute, TripRule,
 };
 use rollout::units::{Millis, Weight};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -163,7 +163,11 @@ pub(crate) fn shop(stable: SocketAddr) -> ServiceRoute {
 }
 
 pub(crate) fn track(release: &str, address: SocketAddr) -> TrackRoute {
-    TrackRoute { release: release.to_owned(), upstreams: vec![address.to_string()] }
+    TrackRoute {
+        release: release.to_owned(),
+        upstreams: vec![address.to_string()],
+        protocol: Protocol::Http1,
+    }
 }
 
 /// The release `v2` with this share, unguarded.

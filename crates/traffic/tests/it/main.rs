@@ -7,6 +7,7 @@ mod bodies;
 mod corpus;
 mod faults;
 mod framing;
+mod grpc;
 mod guarding;
 mod heads;
 mod http2;

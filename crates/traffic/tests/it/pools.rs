@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{Request, Response};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use rollout::route::{ServiceRoute, TrackRoute};
+use rollout::route::{Protocol, ServiceRoute, TrackRoute};
 use rollout::units::Millis;
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
@@ -16,7 +16,8 @@ use crate::kit::{Backend, Http, counted, full, get, observed, proxy, shop, statu
 /// A service on several addresses.
 fn spread(addresses: &[SocketAddr]) -> ServiceRoute {
     let upstreams = addresses.iter().map(ToString::to_string).collect();
-    let stable = Some(TrackRoute { release: "v1".to_owned(), upstreams });
+    let stable =
+        Some(TrackRoute { release: "v1".to_owned(), upstreams, protocol: Protocol::Http1 });
     ServiceRoute { stable, ..shop(addresses[0]) }
 }
 

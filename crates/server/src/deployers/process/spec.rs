@@ -175,6 +175,7 @@ fn list(paths: &[PathBuf]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use rollout::route::Protocol;
     use rollout::units::Millis;
 
     use super::*;
@@ -185,6 +186,7 @@ mod tests {
             env: BTreeMap::from([("NAME".to_owned(), "v{version} on {port}".to_owned())]),
             directory: None,
             ready_within: Millis::from_secs(1),
+            protocol: Protocol::Http1,
         }
     }
 

@@ -5,7 +5,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollout::route::HealthCheck;
 use rollout::units::{Millis, Timestamp};
 use tokio::sync::watch;
 
@@ -168,7 +167,7 @@ impl Supervisor {
         }
         let address = running.record.address();
         // Kept across the other branches: an answer may take longer than their pace.
-        let mut asking = pin!(ask(&address, &wanted.health));
+        let mut asking = pin!(ask(&address, wanted));
         loop {
             tokio::select! {
                 biased;
@@ -186,7 +185,7 @@ impl Supervisor {
                         Ok(()) => self.is_ready(&mut running),
                         Err(error) => last_error = error,
                     }
-                    asking.set(ask(&address, &wanted.health));
+                    asking.set(ask(&address, wanted));
                 }
             }
         }
@@ -265,9 +264,9 @@ impl Supervisor {
 }
 
 /// Asks the health check after the pause between two questions.
-async fn ask(address: &str, health: &HealthCheck) -> Result<(), String> {
-    tokio::time::sleep(ready::pace(health)).await;
-    ready::ask(address, health).await
+async fn ask(address: &str, wanted: &Wanted) -> Result<(), String> {
+    tokio::time::sleep(ready::pace(&wanted.health)).await;
+    ready::ask(address, &wanted.health, wanted.deploy.protocol).await
 }
 
 /// How long to wait before the next start after `restarts` earlier ones.

@@ -6,7 +6,7 @@ use rollout::machine::{
     explain,
 };
 use rollout::plan::{Budget, Deploy, Gate, Metric, Plan, Stage, Test, Then};
-use rollout::route::{DoorRoute, HealthCheck, Sticky, Timeouts};
+use rollout::route::{DoorRoute, HealthCheck, Protocol, Sticky, Timeouts};
 use rollout::units::{Millis, Timestamp, Weight};
 
 use crate::view::EventView;
@@ -162,6 +162,7 @@ fn deploy() -> Deploy {
         env: std::collections::BTreeMap::new(),
         directory: None,
         ready_within: Millis::from_secs(30),
+        protocol: Protocol::Http1,
     }
 }
 

@@ -32,6 +32,7 @@ pub(crate) fn wanted(release: &str, role: &str) -> Wanted {
             env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
             directory: None,
             ready_within: Millis::from_secs(30),
+            protocol: rollout::route::Protocol::Http1,
         },
         health: HealthCheck {
             path: "/health".to_owned(),
