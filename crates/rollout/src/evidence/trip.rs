@@ -11,6 +11,12 @@
 //! counts, each request is as likely as any other of its kind to be the bad one that closed
 //! it, so the test keeps its level.
 //!
+//! **A break after health.** Each good request takes worth from every bet, so after a second of
+//! health at a hundred requests a second nothing placed before is worth anything. Fresh wealth
+//! is therefore put in after each look that saw the canary fail, too: bets may depend on what
+//! was seen before them, and a break shows itself by its first failure. A canary that was fine
+//! for 1,500 requests is shut out after about as many failures as one that never was.
+//!
 //! **Stable gone.** When stable had no traffic for a whole stretch between two restarts (it was
 //! drained at 100 %), there is nothing to compare with and the limit alone decides; a few late
 //! requests to it would otherwise keep the guard from ever acting.
@@ -41,6 +47,9 @@ pub struct TripSpec {
 
 /// How much of the wealth is kept for restarts.
 const CASH: f64 = 0.5;
+/// Over about how many failures the wealth is spread that is put in after them; a healthy canary
+/// has some too.
+const FAILURES: f64 = 16.0;
 /// No healthy burst fails more than this share of requests, whatever the gate.
 const CATASTROPHE_AT_LEAST: f64 = 0.25;
 /// Failing this share is a catastrophe even where the gate is wide.
@@ -68,8 +77,10 @@ pub struct Trip {
     per_request: [f64; 8],
     absolute: Wealth<8>,
     relative: Wealth<8>,
-    /// How often fresh wealth has been put in.
+    /// How often fresh wealth has been put in because its time had come.
     restarts: u32,
+    /// How often it has been because the canary had failed.
+    failures: u32,
     /// Requests to canary and stable since somebody last failed.
     waiting: (u64, u64),
     /// Whether stable had traffic since the last restart, and before it since the one before.
@@ -102,6 +113,7 @@ impl Trip {
             absolute: Wealth::new(CASH),
             relative: Wealth::new(CASH),
             restarts: 0,
+            failures: 0,
             waiting: (0, 0),
             stable_now: false,
             stable_before: false,
@@ -123,6 +135,17 @@ impl Trip {
             self.absolute.grow(self.absolute_gains(canary));
         }
         self.compare(spec.psi, canary, stable);
+        if canary.bad > 0 {
+            let parts = FAILURES + f64::from(self.failures);
+            self.put_in(parts);
+            self.failures = self.failures.saturating_add(1);
+        }
+    }
+
+    fn put_in(&mut self, parts: f64) {
+        for wealth in [&mut self.absolute, &mut self.relative] {
+            wealth.restart(parts);
+        }
     }
 
     fn absolute_gains(&self, canary: Tally) -> [f64; 8] {
@@ -149,9 +172,7 @@ impl Trip {
     /// than planned still has some, if less; see [`super::wealth`].
     pub fn restart(&mut self, spec: &TripSpec) {
         let parts = f64::from(spec.restarts.max(1)) + f64::from(self.restarts);
-        for wealth in [&mut self.absolute, &mut self.relative] {
-            wealth.restart(parts);
-        }
+        self.put_in(parts);
         self.restarts = self.restarts.saturating_add(1);
         self.stable_before = self.stable_now;
         self.stable_now = false;

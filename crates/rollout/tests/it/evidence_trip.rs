@@ -131,6 +131,36 @@ fn a_canary_that_was_fine_for_long_is_shut_out_within_twenty_failures() {
     assert!(failures.iter().all(|&failures| failures <= 20), "{failures:?}");
 }
 
+/// How many failures it takes once everything fails, after a healthy time of so many looks, each
+/// with one request of the canary and `stable` of stable's, one in `one_in` bad on both.
+fn failures_after_a_break(looks: u64, stable: u64, one_in: u64) -> u64 {
+    let (spec, mut trip) = (spec(), Trip::new(&spec()));
+    for look in 1..=looks {
+        let bad = u64::from(look % one_in == 0);
+        trip.observe(&spec, Tally { bad, total: 1 }, Tally { bad: bad * stable, total: stable });
+        // At 125 requests a second; the break comes in the middle between two restarts.
+        if look % 1_250 == 625 {
+            trip.restart(&spec);
+        }
+    }
+    assert!(!trip.fired(&spec), "it was healthy");
+    (1..1_000)
+        .find(|_| {
+            trip.observe(&spec, ONE_BAD, good(stable));
+            trip.fired(&spec)
+        })
+        .expect("the guard acts")
+}
+
+#[test]
+fn a_break_between_two_restarts_takes_few_failures_more_than_one_from_the_start() {
+    let one_percent = [1_250, 12_500, 450_000].map(|looks| failures_after_a_break(looks, 99, 500));
+    let half = [1_250, 12_500, 450_000].map(|looks| failures_after_a_break(looks, 1, 500));
+    println!("after 10 s, 100 s, 1 h at 125/s: {one_percent:?} failures at 1 %, {half:?} at 50 %");
+    assert!(one_percent.iter().all(|&failures| failures <= 30), "{one_percent:?}");
+    assert!(half.iter().all(|&failures| failures <= 60), "{half:?}");
+}
+
 #[test]
 fn an_outage_that_hits_both_tracks_is_not_the_canarys_fault() {
     let looks = (0..20_000).map(|n| (ONE_BAD, Tally { bad: 90 + n % 10, total: 99 }));
