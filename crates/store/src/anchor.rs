@@ -81,7 +81,8 @@ impl AnchorFile {
         }
     }
 
-    /// Replaces the anchor: a reader sees the old one or the new one, and so does a crash.
+    /// Replaces the anchor: a reader sees the old one or the new one, and so does a crash. The
+    /// name is made durable too: a log without its anchor looks like one that lost it.
     pub(crate) fn write(&self, tail: Tail) -> Result<(), Failure> {
         let fresh = suffixed(&self.path, ".new");
         let line = format!("{} {}\n", tail.position, tail.hash);
@@ -89,7 +90,9 @@ impl AnchorFile {
             let mut file = File::create(&fresh)?;
             file.write_all(line.as_bytes())?;
             file.sync_all()?;
-            fs::rename(&fresh, &self.path)
+            fs::rename(&fresh, &self.path)?;
+            let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
         };
         replace().map_err(|error| self.failed("write", &error))
     }

@@ -173,7 +173,8 @@ impl Walk {
         Ok(())
     }
 
-    fn advance(&mut self, record: &Record) {
+    /// Moves on to `record`, whether it follows or not.
+    pub(crate) fn advance(&mut self, record: &Record) {
         self.tail = record.end().tail;
         self.epoch = record.epoch;
         self.seqs.insert(record.rollout.clone(), record.seq);

@@ -8,7 +8,8 @@
 //! - [`log`] is the contract: what any database promises here, as two traits.
 //! - [`sqlite`] and [`memory`] keep it: one for use, one for simulation, which fails on request.
 //!   The same tests run against both.
-//! - [`chain`] makes a change to the past visible, [`anchor`] makes a lost end visible.
+//! - [`chain`] makes a change to the past visible, [`anchor`] makes a lost end visible, and
+//!   [`trail`] goes on past either, for what an operator accepted.
 //! - [`lease`] makes sure that one controller writes, and that an overtaken one cannot.
 //! - [`handle`] puts a log on a thread of its own and groups the commits of many callers.
 //!
@@ -33,6 +34,7 @@ pub mod log;
 pub mod memory;
 pub mod outbox;
 pub mod sqlite;
+pub mod trail;
 mod writer;
 
 pub use handle::Store;

@@ -254,8 +254,8 @@ pub trait Log: Send {
     /// When the database or the anchor cannot be read or written.
     fn anchor(&mut self) -> Result<Anchoring, Failure>;
 
-    /// Writes the end of the log down whatever the anchor said before: for an operator who has
-    /// looked at a truncated log and accepts what is left.
+    /// Writes the end of the log down whatever the anchor said before, or when there was none: for
+    /// an operator who has looked at a damaged log and accepts what is left.
     ///
     /// # Errors
     /// When the lease is lost, or the database or the anchor cannot be read or written.

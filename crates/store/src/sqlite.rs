@@ -6,8 +6,9 @@
 //!
 //! A commit that fails may still have happened: an error at `fsync` leaves the transaction in the
 //! write-ahead log, where the next opening finds it. So after a failed commit every connection is
-//! closed, the database is opened again as after a crash, its write-ahead log is moved into the
-//! database, and what is there then is the answer.
+//! closed and the database is opened again as after a crash. For an append its write-ahead log is
+//! moved into the database at once, and what is there then is the answer. Any other write answers
+//! that nobody knows: each can be done again.
 
 mod open;
 mod read;
@@ -71,7 +72,8 @@ impl SqliteLog {
         Ok(log)
     }
 
-    /// An empty log gets its anchor at once, so that a log without one is always suspicious.
+    /// An empty log gets its anchor at once, so that a log with events and without one is always
+    /// suspicious: nothing advances from it until an operator has accepted it.
     fn begin_anchor(&self) -> Result<(), Failure> {
         let none = self.anchor.read()? == Ok(None);
         if none && self.reader.tail()? == Tail::EMPTY {

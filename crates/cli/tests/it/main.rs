@@ -2,6 +2,7 @@
 
 mod controllers;
 mod crash;
+mod damage;
 mod demo;
 mod ground;
 mod ports;

@@ -46,7 +46,7 @@ impl Core {
         }
     }
 
-    /// A log that lost its end may have lost a rollback: until an operator has looked, nothing
+    /// A log that lost its end, or was changed, may have lost a rollback: until an operator has looked, nothing
     /// goes on. Counting and going back are as free as ever.
     fn hold_if_frozen(&self, events: Vec<Event>) -> Result<Vec<Event>, Refusal> {
         let Some(why) = &self.frozen else { return Ok(events) };

@@ -8,6 +8,7 @@ use rollout::machine::{Board, Event, Rollout, RolloutId, explain};
 use store::Store;
 use store::anchor::Anchoring;
 use store::log::Record;
+use store::trail::Trail;
 
 use super::back::GoingBack;
 use super::handle::EngineError;
@@ -24,8 +25,12 @@ pub(super) struct Recovered {
 /// How many records are read at a time.
 const PAGE: u32 = 1_000;
 
-/// Replays the whole log, in the order it was written.
-pub(super) async fn recover(store: &Store) -> Result<Recovered, EngineError> {
+/// Replays the whole log, in the order it was written, and walks its chain. A chain that is broken
+/// does not keep it from being replayed: the way back must work from a damaged log too.
+pub(super) async fn recover(store: &Store) -> Result<(Recovered, Trail), EngineError> {
+    let failed = |error: &dyn std::fmt::Display| EngineError::Log(error.to_string());
+    let accepted = crate::audit::accepted(store).await.map_err(|error| failed(&error))?;
+    let mut trail = Trail::new(accepted);
     let mut recovered = Recovered {
         rollouts: BTreeMap::new(),
         last_moves: BTreeMap::new(),
@@ -33,11 +38,11 @@ pub(super) async fn recover(store: &Store) -> Result<Recovered, EngineError> {
     };
     let mut after = 0;
     loop {
-        let page =
-            store.all(after, PAGE).await.map_err(|error| EngineError::Log(error.to_string()))?;
-        let Some(last) = page.last() else { return Ok(recovered) };
+        let page = store.all(after, PAGE).await.map_err(|error| failed(&error))?;
+        let Some(last) = page.last() else { return Ok((recovered, trail)) };
         after = last.position;
         for record in &page {
+            trail.take(record);
             recovered.take(record)?;
         }
     }
@@ -113,21 +118,16 @@ pub(super) fn going_back(
     Ok((markers, wanted))
 }
 
-/// Why nothing may advance, when the log does not reach as far as its anchor says it did. An
-/// anchor that is missing freezes nothing: a crash in the first second leaves none.
-pub(super) async fn lost_end(store: &Store) -> Result<Option<String>, EngineError> {
-    let found = store.anchoring().await.map_err(|error| EngineError::Log(error.to_string()))?;
-    match found {
-        Anchoring::Whole => Ok(None),
-        Anchoring::Missing { .. } => {
-            tracing::warn!(anchor = %found, "the log cannot be compared with its anchor");
-            Ok(None)
-        }
-        Anchoring::Truncated { .. } | Anchoring::Replaced { .. } | Anchoring::Unreadable(_) => {
-            tracing::error!(anchor = %found, "nothing advances until an operator has looked");
-            Ok(Some(format!(
-                "{found}: events may be lost, so nothing advances; going back works (see `sluice audit`)"
-            )))
-        }
-    }
+/// Why nothing may advance: the log does not reach as far as its anchor says it did, nobody knows
+/// how far it did, or its chain is broken.
+pub(super) async fn damage(store: &Store, trail: &Trail) -> Result<Option<String>, EngineError> {
+    let anchor = store.anchoring().await.map_err(|error| EngineError::Log(error.to_string()))?;
+    let lost = (anchor != Anchoring::Whole).then(|| format!("{anchor}: events may be lost"));
+    let Some(found) = trail.broken().map(ToString::to_string).or(lost) else {
+        return Ok(None);
+    };
+    tracing::error!(found, "nothing advances until an operator has looked");
+    Ok(Some(format!(
+        "{found}, so nothing advances; going back works. Look with `sluice audit verify`; `sluice audit accept` goes on from what is left"
+    )))
 }

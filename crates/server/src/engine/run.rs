@@ -40,8 +40,8 @@ pub async fn start(
     store: Store,
     lease: Lease,
 ) -> Result<Engine, EngineError> {
-    let recovered = recover::recover(&store).await?;
-    let frozen = recover::lost_end(&store).await?;
+    let (recovered, trail) = recover::recover(&store).await?;
+    let frozen = recover::damage(&store, &trail).await?;
     let (markers, going_back) = recover::going_back(&settings.state, &recovered)?;
     let clock = Clock;
     let proxy = embedded(&settings)?;

@@ -167,4 +167,8 @@ fn an_anchor_that_is_gone_or_senseless_is_reported_and_not_replaced() {
     }
     let reader: Box<dyn Reader> = log.reader();
     assert!(!chain::verify(&*reader).unwrap().is_whole());
+    std::fs::remove_file(anchor_of(&path)).unwrap();
+    let lease = log.acquire("operator", crate::support::TTL, crate::support::NOW).unwrap();
+    log.accept(&lease).unwrap();
+    assert!(chain::verify(&*reader).unwrap().is_whole());
 }
