@@ -41,9 +41,11 @@
 //! - the blocks, which need no assumption but some 400 of them for a limit of 1 %, three hours
 //!   and more; alone they would never let a stage of two hours end;
 //! - single requests ([`sequential`]), divided by the *design effect*: how much more the counts
-//!   differ from block to block than independent requests would. This one holds as far as
-//!   the dependence is what the blocks show. A burst that is rarer than the stage is long is
-//!   seen by nobody. A Pass certifies the window observed and no more.
+//!   differ from block to block than independent requests would, at its upper bound where the
+//!   blocks are few. This one holds as far as the dependence is what the blocks show: one block
+//!   must not depend on the one before. A burst that is rarer than the stage is long is seen by
+//!   nobody, and neither is a rate that changes every few minutes in a stage of a few minutes. A
+//!   Pass certifies the window observed and no more.
 //!
 //! Pass of `no worse than stable` is one of two, each at half the rate: the canary is less than
 //! 1.5 times as bad as stable ([`two_sample`], thinned likewise), or it is below stable's lower

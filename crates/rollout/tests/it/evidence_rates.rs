@@ -27,6 +27,12 @@ impl Random {
         f64::from(u32::try_from(self.next() >> 32).unwrap()) / 4_294_967_296.0
     }
 
+    /// A standard normal number, by Box and Muller.
+    fn normal(&mut self) -> f64 {
+        let radius = (-2.0 * (1.0 - self.share()).ln()).sqrt();
+        radius * (std::f64::consts::TAU * self.share()).cos()
+    }
+
     /// How many of `total` independent requests fail at `rate`, by walking up the
     /// distribution.
     fn bad(&mut self, total: u64, rate: f64) -> u64 {
@@ -177,5 +183,43 @@ fn a_canary_that_breaks_after_days_of_health_fails_nearly_as_soon() {
         let (half, most) = blocks_until_fail(&spec, days * 2_880, rate, true);
         println!("at {rate} after {days} d: {half} blocks, {most} for 95 in 100");
         assert!(half <= at_most, "{half} blocks at {rate} after {days} days");
+    }
+}
+
+/// How many of so many runs of short stages say Pass at one of the first `blocks` blocks of 1,000
+/// requests, when the rate of each is drawn by `rate`.
+fn passes_in(blocks: u32, runs: u64, rate: impl Fn(&mut Random) -> f64) -> u32 {
+    let spec = spec();
+    let passes = |run: u64| {
+        let (mut random, mut state) = (Random(run), GateState::new());
+        (0..blocks).any(|_| {
+            let rate = rate(&mut random).min(0.5);
+            let canary = Tally { bad: random.bad(1_000, rate), total: 1_000 };
+            state.observe(&spec, canary, Tally::default(), Millis::from_secs(30));
+            state.verdict(&spec).answer == Answer::Pass
+        })
+    };
+    u32::try_from((0..runs).filter(|&run| passes(run)).count()).unwrap()
+}
+
+/// A canary at its limit on average whose blocks differ twenty times as much as independent
+/// requests would: the rate of each is the limit times the square of a normal number. Three blocks
+/// that all happen to be good ones look like a steady canary, so the rate that is promised is not
+/// reached; it was twice as much when the spread was taken as estimated.
+#[test]
+fn a_few_blocks_that_differ_much_hardly_pass_a_canary_at_its_limit() {
+    for (blocks, at_most) in [(3, 200), (10, 300)] {
+        let passes = passes_in(blocks, 2_000, |random| 0.01 * random.normal().powi(2));
+        println!("20 times over-dispersed, {blocks} blocks: {passes} passes of 2000");
+        assert!(passes <= at_most, "{passes} passes in {blocks} blocks");
+    }
+}
+
+#[test]
+fn a_steady_healthy_canary_passes_in_a_few_blocks() {
+    for (rate, blocks, at_least) in [(0.0, 3, 1_000), (0.002, 5, 940), (0.005, 10, 950)] {
+        let passes = passes_in(blocks, 1_000, |_| rate);
+        println!("independent at {rate}, {blocks} blocks: {passes} passes of 1000");
+        assert!(passes >= at_least, "{passes} passes in {blocks} blocks");
     }
 }
