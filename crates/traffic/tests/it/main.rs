@@ -4,6 +4,7 @@ mod blunt;
 mod kit;
 
 mod bodies;
+mod clients;
 mod corpus;
 mod faults;
 mod framing;
