@@ -3,6 +3,7 @@
 
 const live = document.getElementById("live");
 const connection = document.getElementById("connection");
+const told = document.getElementById("told");
 
 let fetching = false;
 let again = false;
@@ -126,6 +127,7 @@ async function act(control) {
   if (why === null) {
     return;
   }
+  told.textContent = "";
   try {
     const answer = await fetch(`/api/rollouts/${rollout}/${action}`, {
       method: "POST",
@@ -134,14 +136,13 @@ async function act(control) {
       body: JSON.stringify(asked(action, stage, why)),
     });
     if (!answer.ok) {
-      const told = await answer.json().catch(() => null);
-      connection.textContent = told?.error?.message ?? `refused (${answer.status})`;
+      const said = await answer.json().catch(() => null);
+      told.textContent = said?.error?.message ?? `refused (${answer.status})`;
       return;
     }
-    connection.textContent = "";
     refresh();
   } catch {
-    connection.textContent = "the controller does not answer; nothing was done";
+    told.textContent = "the controller does not answer; it is not known whether anything was done";
   }
 }
 

@@ -64,7 +64,7 @@ async function controlling(use) {
     await until("the first release serves", () => answers(listen, "/"));
     await sluice(env, "start", file, "--version", "v2", "--detach");
     const token = readFileSync(join(env.SLUICE_STATE, "token"), "utf8").trim();
-    await use({ url: env.SLUICE_URL, listen, token });
+    await use({ url: env.SLUICE_URL, listen, token, env });
   } finally {
     up.kill("SIGTERM");
     await gone;
@@ -138,5 +138,23 @@ test("a refused action says why, and the list shows every rollout", async () => 
       },
       { colorScheme: "dark" },
     );
+  });
+});
+
+test("why an action was refused stays until the next one", async () => {
+  await controlling(async (controller) => {
+    await inBrowser(async (page) => {
+      await logIn(page, controller);
+      await until("the stage runs", async () => (await page.textContent("h1 .state")) === "running");
+      await page.keyboard.press("p");
+      // Somebody else was faster.
+      await sluice(controller.env, "rollback", "shop-2");
+      await page.click("#confirm");
+      await until("it is refused", async () => (await page.textContent("#told")) !== "");
+      await until("it is rolled back", async () => (await page.textContent("h1 .state")) === "rolled back");
+      assert.match(await page.textContent("#told"), /shop-2 is roll/);
+      assert.equal(await page.textContent("#connection"), "");
+      await assertAccessible(page);
+    });
   });
 });

@@ -26,7 +26,11 @@ pub(super) fn page(title: &str, stream: &str, part: &str, live: &Markup) -> Mark
                     a href="/" { "Sluice" }
                     span #connection role="status" aria-live="polite" { "" }
                 }
-                main #live data-stream=(stream) data-part=(part) { (live) }
+                main {
+                    // What became of the last action, until the next one.
+                    div #told role="status" {}
+                    div #live data-stream=(stream) data-part=(part) { (live) }
+                }
                 noscript { p { "Without JavaScript this page shows one moment; reload it for the next." } }
             }
         }
