@@ -5,6 +5,9 @@ const live = document.getElementById("live");
 const connection = document.getElementById("connection");
 const told = document.getElementById("told");
 
+/** How long to wait before a stream that was answered with an error is asked for again. */
+const AGAIN = 1000;
+
 let fetching = false;
 let again = false;
 
@@ -53,14 +56,17 @@ function listen() {
     connection.textContent = "";
     refresh();
   };
-  // The browser connects again by itself; the fetch finds out whether anybody is there.
+  // The fetch finds out whether anybody is there. The browser connects again by itself, but not
+  // after an answer that was no stream.
   stream.onerror = async () => {
     await refresh();
     if (document.querySelector("[data-over]")) {
       stream.close();
+    } else if (stream.readyState === EventSource.CLOSED) {
+      setTimeout(listen, AGAIN);
     }
   };
-  for (const kind of ["message", "rollout", "changed", "end"]) {
+  for (const kind of ["rollout", "changed"]) {
     stream.addEventListener(kind, refresh);
   }
 }

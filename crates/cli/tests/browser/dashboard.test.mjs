@@ -158,3 +158,18 @@ test("why an action was refused stays until the next one", async () => {
     });
   });
 });
+
+test("a page whose stream was answered with an error goes on by itself", async () => {
+  await controlling(async (controller) => {
+    await inBrowser(async (page) => {
+      // What a gateway in front of a controller that starts would say.
+      let asked = 0;
+      await page.route("**/stream", (route) => (asked++ < 2 ? route.fulfill({ status: 503 }) : route.continue()));
+      await logIn(page, controller);
+      await until("the stage runs", async () => (await page.textContent("h1 .state")) === "running");
+      await until("the stream is asked for again", async () => asked > 2);
+      await sluice(controller.env, "pause", "shop-2");
+      await until("the pause shows", async () => (await page.textContent("h1 .state")) === "paused");
+    });
+  });
+});
