@@ -41,12 +41,35 @@ async function refresh() {
   }
 }
 
-/** Puts the new part in place and the focus back where it was. */
+/** Puts what is new in the part in place, and the focus back where it was. */
 function replace(text) {
   const focused = document.activeElement?.id;
-  live.innerHTML = text;
-  if (focused) {
+  const fresh = live.cloneNode(false);
+  fresh.innerHTML = text;
+  renew(live, fresh);
+  if (focused && document.activeElement?.id !== focused) {
     document.getElementById(focused)?.focus();
+  }
+}
+
+/**
+ * Makes `old` read like `fresh`. What reads alike stays in place: a notice is announced once, and
+ * text that somebody has selected stays selected.
+ */
+function renew(old, fresh) {
+  if (old.isEqualNode(fresh)) {
+    return;
+  }
+  const pairs = [...old.childNodes].map((child, index) => [child, fresh.childNodes[index]]);
+  const alike = old.cloneNode(false).isEqualNode(fresh.cloneNode(false));
+  if (alike && pairs.length === fresh.childNodes.length) {
+    for (const [child, next] of pairs) {
+      renew(child, next);
+    }
+  } else if (alike) {
+    old.replaceChildren(...fresh.childNodes);
+  } else {
+    old.replaceWith(fresh);
   }
 }
 

@@ -173,3 +173,29 @@ test("a page whose stream was answered with an error goes on by itself", async (
     });
   });
 });
+
+test("what does not change stays as it is while the rest does", async () => {
+  await controlling(async (controller) => {
+    await inBrowser(async (page) => {
+      await logIn(page, controller);
+      const stop = load(controller.listen);
+      try {
+        const counted = () => page.textContent(".gate");
+        await until("a gate has counted", async () => (await counted())?.includes("requests in"));
+        const before = await counted();
+        await page.evaluate(() => {
+          globalThis.notices = document.querySelector("[role=alert]");
+          getSelection().selectAllChildren(document.querySelector("h2"));
+        });
+        const selected = () => page.evaluate(() => String(getSelection()));
+        const words = await selected();
+        assert.notEqual(words, "");
+        await until("it has counted more", async () => (await counted()) !== before);
+        assert.equal(await selected(), words);
+        assert.ok(await page.evaluate(() => globalThis.notices.isConnected));
+      } finally {
+        stop();
+      }
+    });
+  });
+});

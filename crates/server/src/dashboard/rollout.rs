@@ -36,11 +36,14 @@ async fn gather(app: &App, id: String) -> Result<(RolloutView, Vec<EventView>), 
     Ok((view, events))
 }
 
+/// The same elements at all times, so that the page changes only what is new in them.
 fn render(view: &RolloutView, events: &[EventView]) -> Markup {
     html! {
         (head(view))
-        @for notice in &view.notices { p.notice role="alert" { (notice) } }
-        (actions::render(view))
+        div role="alert" aria-atomic="false" {
+            @for notice in &view.notices { p.notice { (notice) } }
+        }
+        div { (actions::render(view)) }
         div.columns {
             (tracks::render(view))
             (stages::render(view))
