@@ -1,9 +1,13 @@
 //! The live view: drawn anew with each update, until the rollout is over or somebody leaves.
 
+use std::fmt::Display;
+use std::future::pending;
+use std::pin::Pin;
 use std::time::Duration;
 
 use crossterm::event::{self, Event};
-use ratatui::DefaultTerminal;
+use ratatui::Terminal;
+use ratatui::backend::Backend;
 use ratatui::layout::{Constraint, Layout};
 use ratatui::widgets::Paragraph;
 use server::view::RolloutView;
@@ -40,7 +44,7 @@ pub(crate) async fn watch(client: &Client, id: &str) -> Result<Exit, Failure> {
         colour,
     };
     let mut terminal = ratatui::try_init().map_err(Failure::ours)?;
-    let ended = watch.run(&mut terminal).await;
+    let ended = watch.run(&mut terminal, read_events()).await;
     ratatui::restore();
     watch.leave(ended)
 }
@@ -50,6 +54,9 @@ enum End {
     Over,
     Left,
 }
+
+/// An action that was asked for: what it was, and what the controller answers.
+type Acting = Pin<Box<dyn Future<Output = (&'static str, Result<RolloutView, Failure>)> + Send>>;
 
 struct Watch {
     client: Client,
@@ -64,9 +71,18 @@ struct Watch {
 }
 
 impl Watch {
-    async fn run(&mut self, terminal: &mut DefaultTerminal) -> Result<End, Failure> {
+    /// Draws, and takes what comes. An action is one more thing that comes: the keys and the
+    /// clock go on while the controller takes its time.
+    async fn run<B: Backend>(
+        &mut self,
+        terminal: &mut Terminal<B>,
+        mut events: mpsc::Receiver<Event>,
+    ) -> Result<End, Failure>
+    where
+        B::Error: Display,
+    {
         let mut updates = follow(self.client.clone(), self.id.clone());
-        let mut events = read_events();
+        let mut acting: Option<Acting> = None;
         let mut tick = interval(REDRAW);
         let mut stop = signals::Stop::new().map_err(Failure::ours)?;
         loop {
@@ -76,10 +92,17 @@ impl Watch {
                     Some(update) => self.update(update)?,
                     None => return Ok(End::Over),
                 },
-                Some(event) = events.recv() => {
-                    if self.event(&event).await == Step::Quit {
-                        return Ok(End::Left);
+                Some(event) = events.recv() => match self.event(&event) {
+                    Step::Quit => return Ok(End::Left),
+                    Step::Do(_) if acting.is_some() => {
+                        self.keys.say("the last action is not answered yet".to_owned(), Tone::Warn);
                     }
+                    Step::Do(action) => acting = Some(self.act(action)),
+                    Step::Stay | Step::Scroll(_) => {}
+                },
+                (name, answer) = answered(&mut acting) => {
+                    acting = None;
+                    self.answered(name, answer);
                 }
                 _ = tick.tick() => {}
                 () = stop.wait() => return Ok(End::Left),
@@ -99,32 +122,41 @@ impl Watch {
         Ok(())
     }
 
-    async fn event(&mut self, event: &Event) -> Step {
+    fn event(&mut self, event: &Event) -> Step {
         let Event::Key(key) = event else { return Step::Stay };
         let step = self.keys.press(*key, self.view.as_ref());
-        match &step {
-            Step::Do(action) => self.act(action).await,
-            Step::Scroll(lines) => self.scroll = self.scroll.saturating_add_signed(*lines),
-            Step::Stay | Step::Quit => {}
+        if let Step::Scroll(lines) = step {
+            self.scroll = self.scroll.saturating_add_signed(lines);
         }
         step
     }
 
-    async fn act(&mut self, action: &Action) {
-        let asked = match action.name {
-            "promote" => self.client.promote(&self.id, action.stage.as_deref(), "").await,
-            name => self.client.act(&self.id, name, "").await,
-        };
-        match asked {
+    /// Asks for an action. It is under way while the future is polled.
+    fn act(&self, action: Action) -> Acting {
+        let (client, id) = (self.client.clone(), self.id.clone());
+        Box::pin(async move {
+            let answer = match action.name {
+                "promote" => client.promote(&id, action.stage.as_deref(), "").await,
+                name => client.act(&id, name, "").await,
+            };
+            (action.name, answer)
+        })
+    }
+
+    fn answered(&mut self, name: &str, answer: Result<RolloutView, Failure>) {
+        match answer {
             Ok(view) => {
-                self.keys.say(format!("{}: done", action.name), Tone::Good);
+                self.keys.say(format!("{name}: done"), Tone::Good);
                 self.view = Some(view);
             }
             Err(failure) => self.keys.say(failure.to_string(), Tone::Bad),
         }
     }
 
-    fn draw(&mut self, terminal: &mut DefaultTerminal) -> Result<(), Failure> {
+    fn draw<B: Backend>(&mut self, terminal: &mut Terminal<B>) -> Result<(), Failure>
+    where
+        B::Error: Display,
+    {
         let draw = |frame: &mut ratatui::Frame<'_>| {
             let [body, foot] =
                 Layout::vertical([Constraint::Min(1), Constraint::Length(2)]).areas(frame.area());
@@ -169,6 +201,14 @@ impl Watch {
     }
 }
 
+/// What the controller answers to the action under way; nothing while there is none.
+async fn answered(acting: &mut Option<Acting>) -> (&'static str, Result<RolloutView, Failure>) {
+    match acting {
+        Some(asked) => asked.await,
+        None => pending().await,
+    }
+}
+
 /// Reads the terminal's events on a thread, which ends soon after the receiver is dropped.
 fn read_events() -> mpsc::Receiver<Event> {
     let (sender, events) = mpsc::channel(16);
@@ -182,4 +222,47 @@ fn read_events() -> mpsc::Receiver<Event> {
         }
     });
     events
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::samples;
+    use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+    use ratatui::backend::TestBackend;
+    use reqwest::Url;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn the_view_can_be_left_while_the_controller_does_not_answer() {
+        // Takes connections, and says nothing.
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut watch = Watch {
+            client: Client::new(url, None, String::new()).unwrap(),
+            id: "analyzer-7".to_owned(),
+            view: Some(samples::second_stage()),
+            lost: None,
+            keys: Keys::default(),
+            scroll: 0,
+            colour: false,
+        };
+        let (keys, events) = mpsc::channel(4);
+        for key in ['p', 'y', 'p', 'y'] {
+            keys.send(key_of(KeyCode::Char(key), KeyModifiers::NONE)).await.unwrap();
+        }
+        let mut terminal = Terminal::new(TestBackend::new(80, 40)).unwrap();
+        let leave = async {
+            keys.send(key_of(KeyCode::Char('c'), KeyModifiers::CONTROL)).await.unwrap();
+        };
+        let (ended, ()) = tokio::join!(watch.run(&mut terminal, events), leave);
+        assert!(matches!(ended, Ok(End::Left)));
+        let footer = paint::plain(&watch.keys.footer(watch.view.as_ref()));
+        assert!(footer.contains("the last action is not answered yet"), "{footer}");
+    }
+
+    fn key_of(code: KeyCode, modifiers: KeyModifiers) -> Event {
+        Event::Key(KeyEvent::new(code, modifiers))
+    }
 }
