@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rollout::units::Millis;
-use server::view::RolloutView;
+use server::view::{RolloutState, RolloutView};
 use tokio::time::timeout;
 
 use crate::client::{Client, Update, follow};
@@ -17,12 +17,21 @@ const LOSSES: u32 = 60;
 
 /// The exit code that tells where a rollout stands.
 pub(crate) fn of(view: &RolloutView) -> Exit {
-    match view.state.as_str() {
-        "rolling back" | "rolled back" => Exit::RolledBack,
-        "superseded" | "called off" => Exit::Refused,
-        "paused" => Exit::Waiting,
-        _ if view.person_asked => Exit::Waiting,
-        _ => Exit::Done,
+    match view.state {
+        RolloutState::RollingBack | RolloutState::RolledBack => Exit::RolledBack,
+        RolloutState::Superseded | RolloutState::CalledOff => Exit::Refused,
+        RolloutState::Paused => Exit::Waiting,
+        RolloutState::Waiting
+        | RolloutState::Deploying
+        | RolloutState::Running
+        | RolloutState::Baking
+        | RolloutState::Promoted => {
+            if view.person_asked {
+                Exit::Waiting
+            } else {
+                Exit::Done
+            }
+        }
     }
 }
 
@@ -107,17 +116,29 @@ mod tests {
     #[test]
     fn states_become_exit_codes() {
         let code = |state| of(&in_state("a-1", state));
-        for state in ["waiting", "deploying", "running", "baking", "promoted"] {
+        for state in [
+            RolloutState::Waiting,
+            RolloutState::Deploying,
+            RolloutState::Running,
+            RolloutState::Baking,
+            RolloutState::Promoted,
+        ] {
             assert_eq!(code(state), Exit::Done, "{state}");
         }
-        assert_eq!(code("paused"), Exit::Waiting);
-        assert_eq!([code("rolling back"), code("rolled back")], [Exit::RolledBack; 2]);
-        assert_eq!([code("superseded"), code("called off")], [Exit::Refused; 2]);
+        assert_eq!(code(RolloutState::Paused), Exit::Waiting);
+        assert_eq!(
+            [code(RolloutState::RollingBack), code(RolloutState::RolledBack)],
+            [Exit::RolledBack; 2]
+        );
+        assert_eq!(
+            [code(RolloutState::Superseded), code(RolloutState::CalledOff)],
+            [Exit::Refused; 2]
+        );
     }
 
     #[test]
     fn a_rollout_that_asked_for_a_person_is_waited_for_no_longer() {
-        let mut view = in_state("a-1", "running");
+        let mut view = in_state("a-1", RolloutState::Running);
         assert!(!is_settled(&view));
         view.person_asked = true;
         assert!(is_settled(&view));

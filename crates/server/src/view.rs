@@ -3,10 +3,14 @@
 //!
 //! What is shown as serving is what the proxy observed, not what was asked for.
 
+mod state;
+
 use rollout::machine::{Event, GateVerdict, TrackTotals};
 use rollout::units::{Millis, Timestamp, Weight};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+pub use state::RolloutState;
 
 /// One rollout, whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -23,9 +27,8 @@ pub struct RolloutView {
     pub plan_hash: String,
     /// Who asked for it.
     pub author: String,
-    /// `waiting`, `deploying`, `running`, `baking`, `paused`, `rolling back`, `promoted`,
-    /// `rolled back`, `superseded` or `called off`.
-    pub state: String,
+    /// Where it stands.
+    pub state: RolloutState,
     /// True once nothing can happen to it any more.
     pub over: bool,
     /// True once its turn has come: it is being brought up, or was.

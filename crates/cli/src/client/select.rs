@@ -84,12 +84,13 @@ fn several(candidates: &[RolloutView]) -> String {
 mod tests {
     use super::*;
     use crate::view::samples;
+    use server::view::RolloutState;
 
-    fn all(rollouts: &[(&str, &str)]) -> Vec<RolloutView> {
-        rollouts.iter().map(|(id, state)| samples::in_state(id, state)).collect()
+    fn all(rollouts: &[(&str, RolloutState)]) -> Vec<RolloutView> {
+        rollouts.iter().map(|(id, state)| samples::in_state(id, *state)).collect()
     }
 
-    fn picked(rollouts: &[(&str, &str)], named: Option<&str>, over: bool) -> String {
+    fn picked(rollouts: &[(&str, RolloutState)], named: Option<&str>, over: bool) -> String {
         match pick(all(rollouts), named, over) {
             Ok(view) => view.id,
             Err(Failure::Because(_, why)) => why,
@@ -99,7 +100,11 @@ mod tests {
 
     #[test]
     fn one_under_way_needs_no_name() {
-        let some = [("a-3", "waiting"), ("a-2", "running"), ("a-1", "promoted")];
+        let some = [
+            ("a-3", RolloutState::Waiting),
+            ("a-2", RolloutState::Running),
+            ("a-1", RolloutState::Promoted),
+        ];
         assert_eq!(picked(&some, None, false), "a-2");
         assert_eq!(picked(&some, Some("a"), false), "a-2");
         assert_eq!(picked(&some, Some("a-3"), false), "a-3");
@@ -108,7 +113,7 @@ mod tests {
 
     #[test]
     fn among_several_a_name_is_asked_for() {
-        let some = [("b-1", "running"), ("a-2", "paused")];
+        let some = [("b-1", RolloutState::Running), ("a-2", RolloutState::Paused)];
         assert_eq!(
             picked(&some, None, true),
             "several rollouts are under way; say which: b-1, a-2"
@@ -118,7 +123,7 @@ mod tests {
 
     #[test]
     fn what_is_over_is_looked_at_and_not_acted_on() {
-        let past = [("a-2", "rolled back"), ("a-1", "promoted")];
+        let past = [("a-2", RolloutState::RolledBack), ("a-1", RolloutState::Promoted)];
         assert_eq!(picked(&past, Some("a"), true), "a-2");
         assert!(picked(&past, Some("a"), false).contains("is under way"));
         assert!(picked(&past, Some("c"), true).contains("no service of that name"));

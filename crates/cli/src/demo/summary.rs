@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use server::view::RolloutState;
+
 use super::build::Build;
 use super::load::{Figures, Version};
 use super::plan::RATE;
@@ -65,7 +67,11 @@ fn latency(figures: &Figures) -> String {
 
 /// What is not as it should be; empty when all is well.
 pub(super) fn wrong(story: &Story) -> Vec<String> {
-    let expected = [(Build::V1, "promoted"), (Build::V2, "promoted"), (Build::V3, "rolled back")];
+    let expected = [
+        (Build::V1, RolloutState::Promoted),
+        (Build::V2, RolloutState::Promoted),
+        (Build::V3, RolloutState::RolledBack),
+    ];
     let mut wrong = Vec::new();
     for (build, state) in expected {
         let end = story.ends.iter().find(|end| end.version == build.to_string());
@@ -123,7 +129,7 @@ mod tests {
     use super::*;
     use crate::view::samples::in_state;
 
-    fn end(build: Build, state: &str) -> RolloutView {
+    fn end(build: Build, state: RolloutState) -> RolloutView {
         RolloutView {
             version: build.to_string(),
             why: format!("because {build}"),
@@ -131,7 +137,7 @@ mod tests {
         }
     }
 
-    fn story(states: [&str; 3]) -> Story {
+    fn story(states: [RolloutState; 3]) -> Story {
         let [v1, v2, v3] = states;
         let met = |requests, failed, users, after| Version {
             requests,
@@ -155,14 +161,29 @@ mod tests {
 
     #[test]
     fn the_figures_say_who_met_the_bad_version_and_what_it_cost() {
-        insta::assert_snapshot!(text(&story(["promoted", "promoted", "rolled back"])));
+        insta::assert_snapshot!(text(&story([
+            RolloutState::Promoted,
+            RolloutState::Promoted,
+            RolloutState::RolledBack
+        ])));
     }
 
     #[test]
     fn an_outcome_that_should_not_be_is_named() {
-        assert!(wrong(&story(["promoted", "promoted", "rolled back"])).is_empty());
+        assert!(
+            wrong(&story([
+                RolloutState::Promoted,
+                RolloutState::Promoted,
+                RolloutState::RolledBack
+            ]))
+            .is_empty()
+        );
         assert_eq!(
-            wrong(&story(["promoted", "rolled back", "promoted"])),
+            wrong(&story([
+                RolloutState::Promoted,
+                RolloutState::RolledBack,
+                RolloutState::Promoted
+            ])),
             [
                 "v2 should be promoted and is rolled back: because v2",
                 "v3 should be rolled back and is promoted: because v3"

@@ -3,7 +3,7 @@
 use rollout::evidence::{Answer, Numbers, Reason, Verdict};
 use rollout::machine::{GateVerdict, TrackTotals};
 use rollout::units::{Millis, Timestamp, Weight};
-use server::view::{ActionView, RolloutView, StageView, TrackView};
+use server::view::{ActionView, RolloutState, RolloutView, StageView, TrackView};
 
 /// Now, in tests.
 pub(crate) const NOW: Timestamp = Timestamp(1_795_209_325_678);
@@ -21,7 +21,7 @@ pub(crate) fn second_stage() -> RolloutView {
         digest: "0".repeat(64),
         plan_hash: "1".repeat(64),
         author: "ada".into(),
-        state: "running".into(),
+        state: RolloutState::Running,
         over: false,
         begun: true,
         person_asked: false,
@@ -62,7 +62,7 @@ pub(crate) fn rolled_back() -> RolloutView {
     let mut view = second_stage();
     let reason = Reason::AboveLimit { rate: 0.051, limit: 0.005, stable: Some(0.002) };
     view.why = format!("2.4.0 serves everyone: error_rate below 0.5% failed, {reason}");
-    view.state = "rolled back".into();
+    view.state = RolloutState::RolledBack;
     view.over = true;
     view.ended_at = Some(NOW);
     view.weight = Weight::ZERO;
@@ -75,13 +75,16 @@ pub(crate) fn rolled_back() -> RolloutView {
 }
 
 /// Rollout `id` of the service before the last dash, in `state`.
-pub(crate) fn in_state(id: &str, state: &str) -> RolloutView {
+pub(crate) fn in_state(id: &str, state: RolloutState) -> RolloutView {
+    use RolloutState::{CalledOff, Promoted, RolledBack, Superseded, Waiting};
+
     let mut view = second_stage();
     view.id = id.into();
     view.service = id.rsplit_once('-').map_or(id, |(service, _)| service).into();
-    view.state = state.into();
-    view.begun = !matches!(state, "waiting" | "superseded" | "called off");
-    view.over = matches!(state, "promoted" | "rolled back" | "superseded" | "called off");
+    view.state = state;
+    let is_one_of = |states: &[RolloutState]| states.contains(&state);
+    view.begun = !is_one_of(&[Waiting, Superseded, CalledOff]);
+    view.over = is_one_of(&[Promoted, RolledBack, Superseded, CalledOff]);
     view
 }
 

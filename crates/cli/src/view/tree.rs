@@ -1,7 +1,7 @@
 //! The whole of a rollout, from the header to the notices.
 
 use rollout::units::Timestamp;
-use server::view::RolloutView;
+use server::view::{RolloutState, RolloutView};
 
 use super::figures::ago;
 use super::line::{Line, Tone, wrapped};
@@ -43,7 +43,7 @@ fn header(view: &RolloutView, now: Timestamp) -> Line {
     };
     Line::of(format!("{} {}", view.service, view.version), Tone::Strong)
         .with("  ", Tone::Plain)
-        .with(&view.state, state_tone(&view.state))
+        .with(view.state.name(), state_tone(view.state))
         .with(
             format!(
                 "  {}, asked for {} by {}{when}",
@@ -56,11 +56,15 @@ fn header(view: &RolloutView, now: Timestamp) -> Line {
 }
 
 /// The tone of a rollout's state.
-fn state_tone(state: &str) -> Tone {
+const fn state_tone(state: RolloutState) -> Tone {
     match state {
-        "running" | "baking" | "promoted" => Tone::Good,
-        "rolling back" | "rolled back" => Tone::Bad,
-        _ => Tone::Warn,
+        RolloutState::Running | RolloutState::Baking | RolloutState::Promoted => Tone::Good,
+        RolloutState::RollingBack | RolloutState::RolledBack => Tone::Bad,
+        RolloutState::Waiting
+        | RolloutState::Deploying
+        | RolloutState::Paused
+        | RolloutState::Superseded
+        | RolloutState::CalledOff => Tone::Warn,
     }
 }
 

@@ -21,7 +21,7 @@ impl Core {
             digest: rollout.release.digest.clone(),
             plan_hash: rollout.plan_hash.clone(),
             author: rollout.author.clone(),
-            state: rollout.state_name().to_owned(),
+            state: rollout.into(),
             over: rollout.is_over(),
             begun: !rollout.is_waiting()
                 && !matches!(

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rollout::machine::Event;
 use server::view::EventView;
+use server::view::RolloutState;
 use tokio::task::JoinHandle;
 
 use super::kit::{Api, Log, Place, Program, Scatter, figure, until};
@@ -106,7 +107,7 @@ async fn operate(api: Api, id: String, acknowledged: Arc<Mutex<Vec<Acknowledged>
             continue;
         };
         let why = format!("pause {nth}");
-        let what = if view.state == "paused" { "resume" } else { "pause" };
+        let what = if view.state == RolloutState::Paused { "resume" } else { "pause" };
         let Ok(after) = api.command(&id, what, &why).await else { continue };
         acknowledged.lock().unwrap().push(match what {
             "pause" => Acknowledged::Pause { why },

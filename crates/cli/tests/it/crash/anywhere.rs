@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use rollout::machine::{Rollout, State, desired};
 use rollout::units::Weight;
+use server::view::RolloutState;
 
 use super::kit::{Api, Log, Place, Program, Scatter, Users, Visit, figure, running, stages, until};
 
@@ -106,8 +107,8 @@ async fn goes_on(api: &Api, log: &Log, seen: &mut Seen) {
     let passed = stages(&history);
     assert!(passed.iter().copied().eq(0..passed.len()), "stages fell or were skipped: {passed:?}");
     assert_eq!(left.records.len().min(passed.len()), left.records.len(), "{passed:?}");
-    assert!(matches!(&*view.state, "deploying" | "running" | "promoted"), "{}", view.state);
-    if view.state == "running" {
+    assert!(matches!(view.state.name(), "deploying" | "running" | "promoted"), "{}", view.state);
+    if view.state == RolloutState::Running {
         let stage = view.stages.iter().position(|stage| stage.status == "current").unwrap();
         assert!(Some(stage) >= left.running().map(|running| running.stage), "{stage}: {left:?}");
         assert_eq!(view.weight, Weight::percent(FIRST + u32::try_from(stage).unwrap()));

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::kit::{Api, Place, Program, Users, running, until};
+use server::view::RolloutState;
 
 /// Requests a second.
 const RATE: u32 = 200;
@@ -35,7 +36,7 @@ async fn no_request_fails_while_the_controller_is_dead_or_when_it_is_back() {
     let controller = Program::up_without_proxy(&place);
     api.answers().await;
     let view = api.rollout(&id).await.unwrap();
-    assert_eq!((&*view.state, view.weight.to_string()), ("running", "50%".to_owned()));
+    assert_eq!((view.state, view.weight.to_string()), (RolloutState::Running, "50%".to_owned()));
     assert_eq!(running(&place.service), before, "the same processes, each once");
 
     // The proxy obeys the new controller: another stage, then the end of the rollout.

@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use rollout::units::Weight;
+use server::view::RolloutState;
 
 use super::kit::{Api, Place, Program, Users, running, until};
 
@@ -63,7 +64,7 @@ async fn without_traffic_a_stage_holds_and_says_why() {
     .await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let view = api.rollout(&id).await.unwrap();
-    assert_eq!((&*view.state, view.weight), ("running", Weight::percent(50)));
+    assert_eq!((view.state, view.weight), (RolloutState::Running, Weight::percent(50)));
     assert!(view.why.contains("requests"), "{}", view.why);
     println!("without traffic: {}", view.why);
 }

@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use super::app::App;
 use super::errors::ApiError;
-use crate::view::{RolloutView, Weights};
+use crate::view::{RolloutState, RolloutView, Weights};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(read::read, write::write))
@@ -50,7 +50,7 @@ impl Asked {
 
 /// The rollout whose canary shares the traffic: not over, and not in the queue.
 fn under_way(views: &[RolloutView]) -> Option<&RolloutView> {
-    views.iter().find(|view| !view.over && view.state != "waiting")
+    views.iter().find(|view| !view.over && view.state != RolloutState::Waiting)
 }
 
 /// What the proxy has in force; what the log asks for while that is not known.

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use server::documents::report::Report;
+use server::view::RolloutState;
 use server::view::{EventView, RolloutView};
 
 use super::client::Ask;
@@ -17,20 +18,22 @@ async fn a_rollout_is_created_told_what_to_do_and_reported() {
     };
     assert_eq!(ask("resume", "").await.refusal(), (409, "not-paused".to_owned()));
     let paused: RolloutView = ask("pause", "lunch").await.json();
-    assert_eq!((&*paused.state, &*paused.why), ("paused", "admin paused it (lunch)"));
+    assert_eq!((paused.state, &*paused.why), (RolloutState::Paused, "admin paused it (lunch)"));
     let resumed: RolloutView = ask("resume", "").await.json();
-    assert_eq!(resumed.state, "running");
+    assert_eq!(resumed.state, RolloutState::Running);
     let promoted: RolloutView = ask("promote", "seen enough").await.json();
     assert_eq!(promoted.weight.steps(), 100_000);
     let back: RolloutView = ask("rollback", "it is slow").await.json();
-    assert!(["rolling back", "rolled back"].contains(&&*back.state), "{}", back.state);
+    let going_back = [RolloutState::RollingBack, RolloutState::RolledBack];
+    assert!(going_back.contains(&back.state), "{}", back.state);
     let end = controller.until(&id, "rolled back").await;
     assert!(end.over);
     assert_eq!(ask("rollback", "again").await.status, 200, "asking twice is asking once");
     assert_eq!(ask("pause", "").await.refusal(), (409, "over".to_owned()));
 
     let views: Vec<RolloutView> = controller.ask(Ask::get("/api/rollouts")).await.json();
-    let states: Vec<(&str, &str)> = views.iter().map(|view| (&*view.id, &*view.state)).collect();
+    let states: Vec<(&str, &str)> =
+        views.iter().map(|view| (&*view.id, view.state.name())).collect();
     let first = format!("{}-1", controller.service);
     assert_eq!(states, [(&*id, "rolled back"), (&*first, "promoted")], "the newest first");
     history(&controller, &id).await;

@@ -1,7 +1,7 @@
 //! What changes is told as it does.
 
 use serde_json::json;
-use server::view::RolloutView;
+use server::view::{RolloutState, RolloutView};
 
 use super::client::{Ask, Event};
 use super::world::Controller;
@@ -20,7 +20,7 @@ async fn a_rollout_is_streamed_until_it_is_over() {
     let path = format!("/api/rollouts/{id}/stream");
     let mut events = controller.with_token(Ask::get(&path)).stream(controller.address).await;
     let first = view(&events.next().await.unwrap());
-    assert_eq!(first.state, "running");
+    assert_eq!(first.state, RolloutState::Running);
     let again = view(&events.next().await.unwrap());
     assert_eq!(again.seq, first.seq, "once a second without any change");
     controller
@@ -31,18 +31,18 @@ async fn a_rollout_is_streamed_until_it_is_over() {
     while let Some(event) = events.next().await {
         let view = view(&event);
         if states.last() != Some(&view.state) {
-            states.push(view.state.clone());
+            states.push(view.state);
         }
-        if view.state == "paused" && last.is_none() {
+        if view.state == RolloutState::Paused && last.is_none() {
             let back = Ask::post(&format!("/api/rollouts/{id}/rollback"));
             controller.ask(back.json(&json!({ "why": "" }))).await;
         }
         last = Some(view);
     }
-    assert_eq!(states.first().map(String::as_str), Some("running"));
-    assert!(states.contains(&"paused".to_owned()), "{states:?}");
+    assert_eq!(states.first(), Some(&RolloutState::Running));
+    assert!(states.contains(&RolloutState::Paused), "{states:?}");
     let last = last.unwrap();
-    assert!(last.over && last.state == "rolled back", "{last:?}");
+    assert!(last.over && last.state == RolloutState::RolledBack, "{last:?}");
 
     let seen = Ask::get(&path).header("last-event-id", &last.seq.to_string());
     assert_eq!(controller.ask(seen).await.status, 204, "a browser stops asking");

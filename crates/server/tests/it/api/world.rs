@@ -109,7 +109,7 @@ impl Controller {
         let wait = async {
             loop {
                 let view = self.view(id).await;
-                if view.state == state {
+                if view.state.name() == state {
                     return view;
                 }
                 sleep(Duration::from_millis(20)).await;

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use rollout::machine::{Command, RolloutId};
 use server::engine::Clock;
+use server::view::RolloutState;
 use store::log::{Append, Entry, Log as _};
 
 use super::world::{PAST, World, by, lease};
@@ -46,7 +47,9 @@ async fn the_list_keeps_what_is_over_and_sees_what_still_happens_to_it() {
     timed("at first").await;
     let views = timed("again").await;
     assert_eq!(views.len() as u64, PAST);
-    assert!(views.iter().all(|view| view.state == "promoted" && view.tracks.is_empty()));
+    assert!(
+        views.iter().all(|view| view.state == RolloutState::Promoted && view.tracks.is_empty())
+    );
 
     let old = RolloutId(format!("{}-7", world.service));
     let before = world.engine.view(&old).await.unwrap();

@@ -1,6 +1,7 @@
 //! Rollouts that wait, and newer ones that take their place.
 
 use super::world::World;
+use server::view::RolloutState;
 
 /// One is under way, one waits, and a newer one could not take its place: the ids of the two.
 async fn two_waiting(world: &World) -> [rollout::machine::RolloutId; 2] {
@@ -9,7 +10,7 @@ async fn two_waiting(world: &World) -> [rollout::machine::RolloutId; 2] {
     world.log.refuse(Some("superseded"));
     let newer = world.create("4.0").await.unwrap();
     for id in [&older, &newer] {
-        assert_eq!(world.engine.view(id).await.unwrap().state, "waiting");
+        assert_eq!(world.engine.view(id).await.unwrap().state, RolloutState::Waiting);
     }
     [older, newer]
 }
@@ -21,7 +22,7 @@ async fn an_older_rollout_gives_up_its_place_once_that_can_be_written() {
     world.log.refuse(None);
     let view = world.until(&older, "superseded").await;
     assert!(view.why.contains(&newer.0), "{}", view.why);
-    assert_eq!(world.engine.view(&newer).await.unwrap().state, "waiting");
+    assert_eq!(world.engine.view(&newer).await.unwrap().state, RolloutState::Waiting);
     assert_eq!(world.kinds(&older).await, ["created", "superseded"]);
     world.engine.stop().await;
 }
@@ -34,7 +35,7 @@ async fn it_does_so_though_the_controller_was_killed_before_it_could() {
     world.log.refuse(None);
     world.start_again().await;
     world.until(&older, "superseded").await;
-    assert_eq!(world.engine.view(&newer).await.unwrap().state, "waiting");
+    assert_eq!(world.engine.view(&newer).await.unwrap().state, RolloutState::Waiting);
     assert_eq!(world.kinds(&older).await, ["created", "superseded"]);
     world.engine.stop().await;
 }

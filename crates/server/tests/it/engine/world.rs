@@ -157,7 +157,7 @@ impl World {
 
     /// Waits until the rollout's state is as asked for.
     pub(crate) async fn until(&self, id: &RolloutId, state: &str) -> RolloutView {
-        self.until_view(id, |view| view.state == state).await
+        self.until_view(id, |view| view.state.name() == state).await
     }
 
     pub(crate) async fn until_view(

@@ -91,7 +91,8 @@ impl Api {
     /// Waits until a rollout is in a state.
     pub(crate) async fn until_state(&self, id: &str, state: &str) -> RolloutView {
         let what = format!("{id} is {state}");
-        until(&what, async || self.rollout(id).await.ok().filter(|view| view.state == state)).await
+        until(&what, async || self.rollout(id).await.ok().filter(|view| view.state.name() == state))
+            .await
     }
 
     async fn read<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T, String> {
