@@ -4,4 +4,5 @@ mod api;
 mod deployer;
 mod engine;
 mod roles;
+mod shop;
 mod webhook;

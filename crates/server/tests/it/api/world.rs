@@ -1,6 +1,6 @@
 //! A controller in a folder of its own, with a plan for this test binary as a service.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
@@ -12,8 +12,7 @@ use tokio::time::{sleep, timeout};
 use traffic::ProxySettings;
 
 use super::client::{Answer, Ask, PATIENCE};
-use crate::deployer::world::{kill, processes};
-use crate::roles;
+use crate::shop::{clear_away, command, free_address, plan};
 
 /// A controller and the service it delivers.
 pub(crate) struct Controller {
@@ -66,7 +65,7 @@ impl Controller {
 
     /// The service's plan; it runs this test binary.
     pub(crate) fn plan(&self) -> String {
-        plan(&self.service, &self.listen, &json!(roles::command()).to_string())
+        plan(&self.service, &self.listen, &command())
     }
 
     /// The same for another service, which listens elsewhere and runs `command`.
@@ -122,40 +121,13 @@ impl Controller {
     }
 }
 
-/// Versions outlive their controller by design; a test that failed leaves none behind.
 impl Drop for Controller {
     fn drop(&mut self) {
-        for number in 1..=3 {
-            processes(&format!("{}-{number}", self.service)).into_keys().for_each(kill);
-        }
+        clear_away(&self.service, 1..=3);
     }
 }
 
 pub(crate) fn settings(folder: &TempDir, proxy: Option<ProxySettings>) -> ServeSettings {
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     ServeSettings { state: folder.path().join("state"), listen, proxy }
-}
-
-/// An address nobody listened on a moment ago.
-fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
-}
-
-/// Two stages, the first for an hour.
-fn plan(service: &str, listen: &str, command: &str) -> String {
-    let role = roles::ROLE;
-    format!(
-        "service: {service}
-listen: {listen}
-run:
-  command: {command}
-  env: {{ {role}: service, ADDRESS: '127.0.0.1:{{port}}', BUILD: '{{version}}' }}
-health: {{ path: /health, every: 50ms, timeout: 5s }}
-drain: 1s
-stages:
-  - {{ name: canary, traffic: 10%, for: 1h, gates: {{ error_rate: below 1% }} }}
-  - {{ name: all, traffic: 100%, gates: {{ error_rate: below 1% }} }}
-"
-    )
 }

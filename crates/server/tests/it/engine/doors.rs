@@ -2,7 +2,8 @@
 
 use std::net::TcpListener;
 
-use super::world::{World, free_address};
+use super::world::World;
+use crate::shop::free_address;
 
 #[tokio::test]
 async fn a_service_whose_address_is_taken_keeps_no_other_from_being_served() {

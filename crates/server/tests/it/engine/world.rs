@@ -1,13 +1,11 @@
 //! An engine over a log in memory, which can be made to fail.
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use rollout::machine::{Actor, Command, RolloutId};
 use rollout::route::ServiceRoute;
 use rollout::units::Millis;
-use serde_json::json;
 use server::engine::{Clock, Create, Engine, EngineError, EngineSettings, start};
 use server::view::RolloutView;
 use store::Store;
@@ -19,8 +17,7 @@ use tokio::runtime::Runtime;
 use tokio::time::{sleep, timeout};
 use traffic::ProxySettings;
 
-use crate::deployer::world::{kill, processes};
-use crate::roles;
+use crate::shop::{clear_away, command, free_address, plan};
 use crate::webhook::receiver::Receiver;
 
 /// How many rollouts a service with a past has had.
@@ -128,7 +125,7 @@ impl World {
     ) -> Result<RolloutId, EngineError> {
         let create = Create {
             plan_name: "sluice.yaml".to_owned(),
-            plan: plan(service, listen) + &self.more,
+            plan: plan(service, listen, &command()) + &self.more,
             version: version.to_owned(),
             directory: std::env::temp_dir().display().to_string(),
             again: false,
@@ -193,15 +190,12 @@ impl World {
     }
 }
 
-/// Versions outlive their controller by design; a test that failed leaves none behind.
 impl Drop for World {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
-        for number in (1..=4).chain([PAST]) {
-            processes(&format!("{}-{number}", self.service)).into_keys().for_each(kill);
-        }
+        clear_away(&self.service, (1..=4).chain([PAST]));
     }
 }
 
@@ -220,29 +214,6 @@ async fn begin(settings: EngineSettings, log: MemoryLog, lease: Lease) -> (Runti
     (runtime, engine)
 }
 
-/// An address nobody listened on a moment ago.
-pub(crate) fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
-}
-
 pub(crate) fn by() -> Actor {
     Actor { who: "ada".to_owned(), via: "cli".to_owned() }
-}
-
-fn plan(service: &str, listen: &str) -> String {
-    let (role, command) = (roles::ROLE, json!(roles::command()));
-    format!(
-        "service: {service}
-listen: {listen}
-run:
-  command: {command}
-  env: {{ {role}: service, ADDRESS: '127.0.0.1:{{port}}', BUILD: '{{version}}' }}
-health: {{ path: /health, every: 50ms, timeout: 5s }}
-drain: 1s
-stages:
-  - {{ name: canary, traffic: 10%, for: 1h, gates: {{ error_rate: below 1% }} }}
-  - {{ name: all, traffic: 100%, gates: {{ error_rate: below 1% }} }}
-"
-    )
 }
