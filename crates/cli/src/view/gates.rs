@@ -28,10 +28,10 @@ pub(super) fn lines(gates: &[GateVerdict], width: usize) -> Vec<Line> {
 }
 
 fn cells(branch: &str, gate: &GateVerdict) -> Vec<Cell> {
-    let (mark, answer, tone) = match gate.verdict.answer {
-        Answer::Pass => ("✔", "pass", Tone::Good),
-        Answer::Fail => ("✖", "fail", Tone::Bad),
-        Answer::Hold => ("◌", "hold", Tone::Warn),
+    let (mark, tone) = match gate.verdict.answer {
+        Answer::Pass => ("✔", Tone::Good),
+        Answer::Fail => ("✖", Tone::Bad),
+        Answer::Hold => ("◌", Tone::Warn),
     };
     let numbers = &gate.verdict.numbers;
     let between = match (numbers.lower, numbers.upper) {
@@ -42,7 +42,7 @@ fn cells(branch: &str, gate: &GateVerdict) -> Vec<Cell> {
     };
     vec![
         (format!("{branch}{mark} {} {}", gate.gate, gate.reads), Tone::Plain),
-        (answer.to_owned(), tone),
+        (gate.verdict.answer.name().to_owned(), tone),
         (percent(numbers.rate), Tone::Strong),
         (between, Tone::Plain),
         (percent(numbers.limit), Tone::Plain),

@@ -29,6 +29,17 @@ pub enum Answer {
     Hold,
 }
 
+impl Answer {
+    /// In one word, as the report, the command line and the dashboard write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Hold => "hold",
+        }
+    }
+}
+
 /// Why a gate answers what it does. Shares are 0..=1; printed, it is a fragment that completes
 /// "the gate passes / fails / holds: ...".
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 //! line, the confidence interval as a band.
 
 use maud::{Markup, html};
-use rollout::evidence::{Answer, Numbers};
+use rollout::evidence::Numbers;
 use rollout::machine::GateVerdict;
 
 use super::text;
@@ -16,22 +16,15 @@ pub(super) fn render(gates: &[GateVerdict]) -> Markup {
             h2 #gates { "What the gates say" }
             @if gates.is_empty() { p.small { "No stage with gates is under way." } }
             @for gate in gates {
-                article.gate data-answer=(answer(gate)) {
-                    h3 { span.answer { (answer(gate)) } " " (gate.gate) " " (gate.reads) }
+                @let answer = gate.verdict.answer.name();
+                article.gate data-answer=(answer) {
+                    h3 { span.answer { (answer) } " " (gate.gate) " " (gate.reads) }
                     (chart(gate))
                     p.small { (gate.verdict.reason) }
                     p.small { (sure(&gate.verdict.numbers)) }
                 }
             }
         }
-    }
-}
-
-const fn answer(gate: &GateVerdict) -> &'static str {
-    match gate.verdict.answer {
-        Answer::Pass => "pass",
-        Answer::Fail => "fail",
-        Answer::Hold => "hold",
     }
 }
 

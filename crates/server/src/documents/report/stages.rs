@@ -1,6 +1,5 @@
 //! The figures of each stage.
 
-use rollout::evidence::Answer;
 use rollout::machine::{GateVerdict, Rollout, StageRecord, TrackTotals, verdicts};
 use rollout::units::{Millis, Weight};
 use serde::{Deserialize, Serialize};
@@ -134,16 +133,11 @@ fn micros_to_millis(micros: u64) -> f64 {
 
 fn gate(found: &GateVerdict) -> GateReport {
     let GateVerdict { gate, reads, verdict } = found;
-    let answer = match verdict.answer {
-        Answer::Pass => "pass",
-        Answer::Fail => "fail",
-        Answer::Hold => "hold",
-    };
     let numbers = &verdict.numbers;
     GateReport {
         gate: gate.clone(),
         reads: reads.clone(),
-        answer: answer.to_owned(),
+        answer: verdict.answer.name().to_owned(),
         reason: verdict.reason.to_string(),
         requests: numbers.requests,
         bad: numbers.bad,
