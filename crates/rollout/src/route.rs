@@ -51,6 +51,9 @@ pub struct ServiceRoute {
     pub health: HealthCheck,
     /// How long each part of a request may take.
     pub timeouts: Timeouts,
+    /// Whether and how stable answers what the canary fails; `None` leaves it failed.
+    #[serde(default)]
+    pub shield: Option<Shield>,
     /// How long requests in flight on a track that has left may still take.
     pub drain: Millis,
     /// Latencies in microseconds above which requests are counted exactly, ascending.
@@ -179,4 +182,27 @@ pub struct Timeouts {
     pub first_byte: Millis,
     /// Between two pieces of a body, and of a kept-alive connection that does nothing.
     pub idle: Millis,
+}
+
+/// How stable answers what the canary fails, where a request may be sent twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shield {
+    /// After so long without an answer of the canary's stable is asked as well.
+    pub timeout: Millis,
+    /// Largest request body in bytes that is kept to be sent again.
+    pub body_limit: u64,
+    /// Which answers of the canary's are not passed on.
+    pub errors: ShieldErrors,
+    /// Whether stable's answers in the canary's place carry `Sluice-Shielded: 1`.
+    pub mark: bool,
+}
+
+/// Which answers the shield keeps from the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShieldErrors {
+    /// 502, 503 and 504.
+    Gateway,
+    /// Every 5xx.
+    All,
 }

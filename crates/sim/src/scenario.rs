@@ -64,6 +64,7 @@ pub fn plan(stages: Vec<Stage>) -> Plan {
             first_byte: Millis::from_secs(30),
             idle: Millis::from_secs(60),
         },
+        shield: None,
         drain: Millis::from_secs(10),
         stages,
         bake: Millis::ZERO,

@@ -23,6 +23,7 @@
 //!   -> connection pool       this thread's kept ones, in turn; else connect: few at once
 //!   -> forward    forward    hop-by-hop fields out, origin in (fields, claims); in
 //!                            circles: 508; the Forwarder seam
+//!   -> shield     shield     what the canary failed so far goes to stable, where twice is as good
 //!   -> first byte visit      counted once: class, latency, cause; the guard's witnesses
 //!   -> stream     body       piece by piece both ways, an idle limit each; upgrade tunnels
 //!   -> end        visit      bytes, time to last byte, access log

@@ -311,6 +311,7 @@ mod tests {
                 unhealthy_after: 1,
             },
             timeouts: Timeouts { head: SECOND, connect: SECOND, first_byte: SECOND, idle: SECOND },
+            shield: None,
             drain: Millis(0),
             latency_limits_us: Vec::new(),
         };

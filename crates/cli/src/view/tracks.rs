@@ -26,6 +26,11 @@ pub(super) fn lines(tracks: &[TrackView], width: usize) -> Vec<Line> {
         if let Some(why) = &track.withheld {
             lines.extend(wrapped(margin, &format!("withheld: {why}"), width, Tone::Warn));
         }
+        let spared = track.totals.shielded;
+        if spared > 0 {
+            let text = format!("shielded: {spared} of its errors were answered by stable instead");
+            lines.extend(wrapped(margin, &text, width, Tone::Plain));
+        }
     }
     lines
 }

@@ -15,10 +15,18 @@ pub struct TrackCounts {
     pub failures: u64,
     /// Requests whose client went away first (499). Nobody's fault; shown, never judged.
     pub client_gone: u64,
+    /// Failures that stable answered in the version's place, so that no client saw them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub shielded: u64,
     /// For each latency limit of the plan, ascending: requests slower than it, or failed.
     pub slower_than: Vec<u64>,
     /// Latency to the first byte, sparse: (bucket of [`super::histogram`], requests).
     pub latency: Vec<(u16, u64)>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What a metric source could tell about one track.

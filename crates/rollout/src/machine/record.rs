@@ -40,11 +40,18 @@ pub struct TrackTotals {
     pub failures: u64,
     /// Requests whose client went away first.
     pub client_gone: u64,
+    /// Failures that stable answered in its place.
+    #[serde(default)]
+    pub shielded: u64,
     /// Latency to the first byte, sparse, in buckets of [`histogram`].
     pub latency: Vec<(u16, u64)>,
 }
 
 impl TrackTotals {
+    const fn none() -> Self {
+        Self { requests: 0, failures: 0, client_gone: 0, shielded: 0, latency: Vec::new() }
+    }
+
     /// Failures per request, 0..1; `None` without requests.
     #[expect(
         clippy::cast_precision_loss,
@@ -64,6 +71,7 @@ impl TrackTotals {
         self.requests = self.requests.saturating_add(counts.requests);
         self.failures = self.failures.saturating_add(counts.failures);
         self.client_gone = self.client_gone.saturating_add(counts.client_gone);
+        self.shielded = self.shielded.saturating_add(counts.shielded);
         histogram::merge(&mut self.latency, &counts.latency);
     }
 }
@@ -75,8 +83,8 @@ impl StageRecord {
             weight,
             started_at: at,
             ended_at: None,
-            canary: TrackTotals { requests: 0, failures: 0, client_gone: 0, latency: Vec::new() },
-            stable: TrackTotals { requests: 0, failures: 0, client_gone: 0, latency: Vec::new() },
+            canary: TrackTotals::none(),
+            stable: TrackTotals::none(),
             verdicts: Vec::new(),
             observed: Millis::ZERO,
             unknown: Millis::ZERO,

@@ -27,6 +27,9 @@ pub struct PlanFile {
     pub sticky: Option<StickyForm>,
     /// How long each part of a request may take.
     pub timeouts: Option<TimeoutsFile>,
+    /// How stable answers what the new release fails, where a request may be sent twice: a map,
+    /// or `off`. Default: on.
+    pub shield: Option<ShieldForm>,
     /// How long requests in flight may still take when a version leaves. Default: `30s`.
     pub drain: Option<Length>,
     /// The stages, in order: traffic rises from one to the next and ends at 100 %.
@@ -186,6 +189,34 @@ pub struct TimeoutsFile {
     pub first_byte: Option<Length>,
     /// Between two pieces of a body, and of a kept connection that does nothing. Default: `60s`.
     pub idle: Option<Length>,
+}
+
+/// `off`, or how stable answers what the new release fails.
+#[derive(Debug, JsonSchema)]
+#[serde(untagged)]
+pub enum ShieldForm {
+    /// `off`: what the new release fails is failed.
+    Word(#[schemars(regex(pattern = "^off$"))] String),
+    /// Everything.
+    Map(ShieldFile),
+}
+
+/// How stable answers what the new release fails.
+#[derive(Debug, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShieldFile {
+    /// After so long without an answer stable is asked as well, and whoever answers first
+    /// serves; less than `timeouts.first_byte`. Default: `5s`, or half of that where it is shorter.
+    pub timeout: Option<Length>,
+    /// The largest request body that is kept to be sent again, in bytes. Default: 65536.
+    pub body_limit: Option<u64>,
+    /// Which answers of the new release are kept from the client: `gateway` (502, 503, 504) or
+    /// `all` (every 5xx). Default: `gateway`.
+    #[schemars(regex(pattern = "^(gateway|all)$"))]
+    pub errors: Option<String>,
+    /// Whether stable's answers in its place carry `Sluice-Shielded: 1`: `on` or `off`. Default: `off`.
+    #[schemars(regex(pattern = "^(on|off)$"))]
+    pub header: Option<String>,
 }
 
 /// One exposure, how long it soaks, and what must hold meanwhile.

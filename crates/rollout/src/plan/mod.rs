@@ -21,6 +21,7 @@ mod render;
 mod run;
 mod service;
 mod shape;
+mod shield;
 mod stages;
 mod value;
 mod yaml;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::gate::{Gate, Metric};
-use crate::route::{DoorRoute, HealthCheck, Protocol, Sticky, Timeouts};
+use crate::route::{DoorRoute, HealthCheck, Protocol, Shield, Sticky, Timeouts};
 use crate::units::{Millis, Weight};
 
 /// How a release of one service reaches its users.
@@ -26,6 +26,9 @@ pub struct Plan {
     pub health: HealthCheck,
     /// How long each part of a request may take.
     pub timeouts: Timeouts,
+    /// Whether and how stable answers what the canary fails; `None` leaves it failed.
+    #[serde(default)]
+    pub shield: Option<Shield>,
     /// How long requests in flight may still take when a version leaves.
     pub drain: Millis,
     /// The stages in order; at least one, weights rising, the last at 100 %.

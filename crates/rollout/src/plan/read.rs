@@ -6,7 +6,7 @@ use super::plan::{Budget, Plan};
 use super::stages::{self, Frame};
 use super::value::{self, LONG};
 use super::yaml::{self, Broken, Kind, Node};
-use super::{listen, run, service, shape};
+use super::{listen, run, service, shape, shield};
 use crate::units::Millis;
 
 /// Reads the plan file `text`, called `name`.
@@ -49,6 +49,7 @@ fn meant(root: &Node, findings: &mut Findings<'_>) -> Plan {
         value::length(Some(root), key, default, &bounds, findings)
     };
     let (address, door) = listen::read(root, findings);
+    let timeouts = service::timeouts(root, findings);
     let mut plan = Plan {
         service: value::name(root, "service", "service-name", findings),
         listen: address,
@@ -56,7 +57,8 @@ fn meant(root: &Node, findings: &mut Findings<'_>) -> Plan {
         deploy: run::read(root, findings),
         sticky: service::sticky(root, findings),
         health: service::health(root, findings),
-        timeouts: service::timeouts(root, findings),
+        timeouts,
+        shield: shield::read(root, timeouts.first_byte, findings),
         drain: length(
             "drain",
             Millis::from_secs(30),

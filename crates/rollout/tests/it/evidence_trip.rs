@@ -51,6 +51,7 @@ pub(crate) fn plan() -> Plan {
             first_byte: seconds(30),
             idle: seconds(60),
         },
+        shield: None,
         drain: seconds(30),
         stages: vec![stage("canary", 1), stage("ramp", 10), stage("everyone", 100)],
         bake: seconds(3_600),

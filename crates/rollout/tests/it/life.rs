@@ -52,6 +52,7 @@ pub(crate) fn plan() -> Plan {
             unhealthy_after: 2,
         },
         timeouts: Timeouts { head: MINUTE, connect: second, first_byte: MINUTE, idle: MINUTE },
+        shield: None,
         drain: second,
         stages: vec![stage("one", 1), stage("ten", 10), stage("all", 100)],
         bake: MINUTE.times(5),

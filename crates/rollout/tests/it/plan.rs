@@ -195,7 +195,8 @@ fn a_version_that_cannot_be_run_is_refused() {
 #[test]
 fn the_service_and_its_surroundings_are_checked() {
     let text = with("service: shop", "service: My_Shop").replace("127.0.0.1:8080", "8080")
-        + "health: { path: health, every: 1ms, healthy_after: 0 }\nsticky: { cookie: a, header: b }\n";
+        + "health: { path: health, every: 1ms, healthy_after: 0 }\nsticky: { cookie: a, header: b }\n"
+        + "shield: { timeout: 2m, errors: most, header: off }\n";
     insta::assert_snapshot!(refused(&text));
 }
 
@@ -251,6 +252,13 @@ fn bounds_are_part_of_what_is_allowed() {
         ("false_pass_rate: 50%", None),
         ("sticky: address", None),
         ("sticky: adress", Some("sticky")),
+        ("shield: off", None),
+        ("shield: on", Some("shield")),
+        ("shield: { timeout: 59s, body_limit: 16777216, errors: all, header: on }", None),
+        ("shield: { timeout: 60s }", Some("shield-timeout")),
+        ("timeouts: { first_byte: 4s }", None),
+        ("shield: { body_limit: 16777217 }", Some("invalid-number")),
+        ("shield: { errors: some }", Some("shield")),
         ("health: health", Some("health-path")),
         ("bake: 90d", None),
         ("bake: 91d", Some("out-of-range")),

@@ -49,7 +49,8 @@ fn line(track: &TrackView) -> Markup {
             td.number { (text::percent(track.share)) }
             td.number { (track.in_force.map_or_else(|| "–".to_owned(), |weight: Weight| weight.to_string())) }
             td.number { (format!("{:.0}", track.per_second)) }
-            td.number { (text::percent(totals.error_rate())) " (" (totals.failures) " of " (totals.requests) ")" }
+            td.number { (text::percent(totals.error_rate())) " (" (totals.failures) " of " (totals.requests)
+                @if totals.shielded > 0 { ", " (totals.shielded) " shielded" } ")" }
             td.number { (text::millis(track.p50_ms)) }
             td.number { (text::millis(track.p99_ms)) }
         }

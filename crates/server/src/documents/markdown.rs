@@ -103,9 +103,10 @@ fn times(stage: &StageReport) -> String {
 /// A row's name and what stands in it.
 type Figure = (&'static str, fn(&TrackReport) -> String);
 
-const FIGURES: [Figure; 7] = [
+const FIGURES: [Figure; 8] = [
     ("Requests", |track| track.requests.to_string()),
     ("Errors", |track| track.errors.to_string()),
+    ("Errors no client saw", |track| track.shielded.to_string()),
     ("Error rate", |track| share(track.error_rate)),
     ("Client gone first", |track| track.client_gone.to_string()),
     ("p50", |track| latency(track.p50_ms)),

@@ -258,6 +258,7 @@ fn add_difference(sum: &mut TrackCounts, now: &TrackCounts, before: Option<&Trac
     sum.requests += now.requests.saturating_sub(before.requests);
     sum.failures += now.failures.saturating_sub(before.failures);
     sum.client_gone += now.client_gone.saturating_sub(before.client_gone);
+    sum.shielded += now.shielded.saturating_sub(before.shielded);
     sum.slower_than.resize(sum.slower_than.len().max(now.slower_than.len()), 0);
     for (index, slot) in sum.slower_than.iter_mut().enumerate() {
         let at = |counts: &TrackCounts| counts.slower_than.get(index).copied().unwrap_or(0);

@@ -57,6 +57,7 @@ impl Core {
             sticky: plan.sticky.clone(),
             health: plan.health.clone(),
             timeouts: plan.timeouts,
+            shield: plan.shield,
             drain: plan.drain,
             latency_limits_us: plan.latency_limits_us(),
         }

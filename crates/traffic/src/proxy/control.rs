@@ -22,6 +22,7 @@ use super::guard::Guard;
 use super::health;
 use super::listen::{Order, bind};
 use super::route::{Canary, Limit, ServiceState, Slot, Times, Track, fault};
+use super::shield::Shield;
 use super::sticky::Tie;
 use super::tls::Tls;
 use super::upstream::Upstream;
@@ -267,6 +268,7 @@ impl Control {
             canary,
             tie,
             time: Times::of(route),
+            shield: route.shield.as_ref().map(Shield::of),
             drain: route.drain.to_std(),
             tls,
             tls_fault,

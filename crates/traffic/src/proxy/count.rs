@@ -133,6 +133,7 @@ pub(crate) struct Shard {
     ended: AtomicU64,
     requests: AtomicU64,
     client_gone: AtomicU64,
+    shielded: AtomicU64,
     cut: AtomicU64,
     classes: [AtomicU64; 5],
     status: AtomicU64,
@@ -155,6 +156,7 @@ impl Shard {
             ended: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             client_gone: AtomicU64::new(0),
+            shielded: AtomicU64::new(0),
             cut: AtomicU64::new(0),
             classes: Default::default(),
             status: AtomicU64::new(0),
@@ -208,6 +210,11 @@ impl Shard {
     /// The client went away before its answer began.
     pub(crate) fn client_gone(&self) {
         add(&self.client_gone, 1);
+    }
+
+    /// Stable answered in its place.
+    pub(crate) fn shielded(&self) {
+        add(&self.shielded, 1);
     }
 
     /// The answer was cut by the end of a drain.
@@ -271,6 +278,7 @@ impl Ledger {
             failures: causes.sum(),
             requests: sum(|shard| &shard.requests),
             client_gone: sum(|shard| &shard.client_gone),
+            shielded: sum(|shard| &shard.shielded),
             slower_than: limits_us.iter().map(|&limit| self.limit(limit).sum()).collect(),
             latency: self.histogram(|shard| &shard.first),
         };

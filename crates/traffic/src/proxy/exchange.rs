@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, SET_COOKIE};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, SET_COOKIE};
 use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use rollout::bucket::bucket;
 
 use super::access::Entry;
-use super::body::{Download, Reply, Upload};
+use super::body::{Download, Reply};
 use super::count::Cause;
 use super::door::Door;
 use super::fields;
@@ -22,12 +22,17 @@ use super::guard::{Side, micros};
 use super::listen::Worker;
 use super::origin::{Asker, Origin};
 use super::route::{Slot, Times};
+use super::shield::{Cover, Served};
 use super::split::{self, Seat};
 use super::sticky::Key;
 use super::target;
 use super::upgrade;
+use super::upload::Upload;
 use super::visit::Visit;
 use super::wire::Line;
+
+/// What answers of stable's in the canary's place carry, where that is asked for.
+const SHIELDED: HeaderName = HeaderName::from_static("sluice-shielded");
 
 /// One client's connection.
 #[derive(Debug)]
@@ -43,6 +48,8 @@ pub(crate) struct Client {
 struct Decided {
     seat: Seat,
     time: Times,
+    /// Who answers in the canary's place when that fails.
+    cover: Option<Cover>,
     /// The cookie that keeps a new user on this side.
     cookie: Option<HeaderValue>,
     user: u32,
@@ -79,10 +86,10 @@ async fn serve(
         client.slot.unserved.fetch_add(1, Ordering::Relaxed);
         return client.text(StatusCode::SERVICE_UNAVAILABLE, "no release serves here\n");
     };
-    let Decided { seat, time, cookie, user } = decided;
+    let Decided { seat, time, cover, cookie, user } = decided;
     let entry = client.worker.log.as_ref().map(|_| client.entry(&request, &asker, &seat, user));
     let mut visit = Visit::begin(&client.worker, seat, started, &client.line, entry);
-    let mut response = match forward(client, request, &asker, &mut visit, &time).await {
+    let mut response = match forward(client, request, &asker, cover, &mut visit, &time).await {
         Ok(forwarded) => forwarded.into_response(client, visit, time),
         Err(failure) => client.failed(failure, &mut visit),
     };
@@ -92,16 +99,20 @@ async fn serve(
     response
 }
 
-/// An upstream's answer, and the client's end of an upgrade it may agree to.
+/// An upstream's answer.
 struct Forwarded {
     answer: Answer,
+    /// The client's end of an upgrade it may agree to.
     upgrade: Option<(HeaderValue, hyper::upgrade::OnUpgrade)>,
+    /// It stands in the canary's place, and says so.
+    marked: bool,
 }
 
 async fn forward(
     client: &Rc<Client>,
     mut request: Request<Incoming>,
     asker: &Asker,
+    cover: Option<Cover>,
     visit: &mut Visit,
     time: &Times,
 ) -> Result<Forwarded, Failure> {
@@ -114,15 +125,26 @@ async fn forward(
     // The connection of an HTTP/1.1 client sees to its idle limit; a stream has nobody else.
     let watched = (head.version == Version::HTTP_2).then_some(time.idle);
     (head.version, head.extensions) = (Version::HTTP_11, http::Extensions::new());
-    let (body, upload) = Upload::new(body, watched);
+    let cover = cover.filter(|_| upgrade.is_none() && Cover::takes(&head.method, &head.headers));
+    let keep = cover.as_ref().map(|cover| cover.shield.body_limit);
+    let (body, source) = Upload::new(body, watched, keep);
     if !body.is_empty() {
         fields::frame_upload(&mut head.headers);
     }
+    let upload = body.progress();
     visit.uploads(upload.clone());
     let request = Request::from_parts(head, body);
-    let forwarder = OverHyper(&client.worker);
-    let answer = forwarder.forward(visit.track(), request, upload.as_deref(), time).await?;
-    Ok(Forwarded { answer, upgrade })
+    let worker = &client.worker;
+    let Some(cover) = cover else {
+        let track = Arc::clone(visit.track());
+        let answer = OverHyper(worker).forward(&track, request, upload.as_deref(), time).await?;
+        return Ok(Forwarded { answer, upgrade, marked: false });
+    };
+    let marked = cover.shield.mark;
+    match cover.spare(&request, source).forward(worker, request, visit, time).await {
+        Served::Own(answer) => Ok(Forwarded { answer: answer?, upgrade, marked: false }),
+        Served::Relieved(answer) => Ok(Forwarded { answer: answer?, upgrade, marked }),
+    }
 }
 
 impl Forwarded {
@@ -147,6 +169,9 @@ impl Forwarded {
         let failed = grpc && grpc::says_failed(response.headers());
         visit.answered(response.status().as_u16(), failed.then_some(Cause::Grpc));
         fields::remove_hop_by_hop(response.headers_mut());
+        if self.marked {
+            response.headers_mut().insert(SHIELDED, HeaderValue::from_static("1"));
+        }
         *response.version_mut() = Version::HTTP_11;
         let line = Arc::clone(&client.line);
         response.map(|body| Reply::stream(Download::new(body, visit, lease, time.idle, grpc), line))
@@ -163,7 +188,9 @@ impl Client {
             Key::Known(_) => None,
         };
         let user = self.worker.log.as_ref().map_or(0, |_| bucket(&self.slot.name, key.as_str()));
-        Some(Decided { seat, time: state.time, cookie, user })
+        let canary = seat.side == Side::Canary;
+        let cover = canary.then(|| state.cover()).flatten();
+        Some(Decided { seat, time: state.time, cover, cookie, user })
     }
 
     fn entry(
@@ -192,6 +219,7 @@ impl Client {
             bytes_in: 0,
             bytes_out: 0,
             user,
+            shielded: false,
             cause: None,
         })
     }

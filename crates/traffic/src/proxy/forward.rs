@@ -13,7 +13,6 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until};
 
 use super::balance::Busy;
-use super::body::{Progress, Upload};
 use super::connect::link;
 use super::count::Cause;
 use super::fields::name_host;
@@ -21,6 +20,7 @@ use super::listen::Worker;
 use super::pool::Linked;
 use super::route::{Times, Track};
 use super::sender::Sender;
+use super::upload::{Progress, Upload};
 use super::upstream::Upstream;
 
 /// An upstream's answer, and the way back for its connection.
@@ -228,7 +228,7 @@ fn is_the_connections(error: &hyper::Error) -> bool {
 }
 
 /// The answer, or `None` when its first byte is late.
-async fn within<T>(
+pub(crate) async fn within<T>(
     answer: impl Future<Output = T>,
     upload: Option<&Progress>,
     time: &Times,

@@ -12,6 +12,7 @@ use rollout::units::Weight;
 
 use super::count::{Ledger, Sharded};
 use super::guard::Guard;
+use super::shield::{Cover, Shield};
 use super::sticky::Tie;
 use super::tls::Tls;
 use super::upstream::{Health, Upstream};
@@ -32,6 +33,7 @@ pub(crate) struct ServiceState {
     pub canary: Option<Canary>,
     pub tie: Tie,
     pub time: Times,
+    pub shield: Option<Shield>,
     pub drain: Duration,
     /// What is shown to clients that speak TLS; `None` speaks without.
     pub tls: Option<Arc<Tls>>,
@@ -92,6 +94,12 @@ impl ServiceState {
         self.stable.iter().chain(self.canary.iter().map(|canary| &canary.track))
     }
 
+    /// Who answers what the canary fails; `None` when nobody does.
+    pub(crate) fn cover(&self) -> Option<Cover> {
+        let stable = self.stable.as_ref().filter(|stable| !stable.upstreams.is_empty())?;
+        Some(Cover { stable: Arc::clone(stable), shield: self.shield? })
+    }
+
     /// Every upstream of every track.
     pub(crate) fn upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
         self.tracks().flat_map(|track| &track.upstreams)
@@ -104,6 +112,7 @@ impl ServiceState {
             canary: None,
             tie: Tie::Address,
             time,
+            shield: None,
             drain,
             tls: None,
             tls_fault: None,

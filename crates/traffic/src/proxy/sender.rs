@@ -15,9 +15,9 @@ use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::body::Upload;
 use super::listen::Worker;
 use super::settings::{HEAD_BYTES, HEADERS, PING_EVERY, PING_WITHIN, STREAM_BUFFER_BYTES};
+use super::upload::Upload;
 use super::upstream::Upstream;
 
 /// Streams that one connection to an upstream carries at most; the one after them has another

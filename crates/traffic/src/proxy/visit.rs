@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::access::Entry;
-use super::body::Progress;
 use super::count::{Cause, Shard};
 use super::guard::{Fate, Guard, Side, micros};
 use super::listen::Worker;
 use super::route::Track;
 use super::split::Seat;
+use super::upload::Progress;
 use super::wire::Line;
 
 /// The status that stands for a client that went away (nginx's number).
@@ -38,6 +38,8 @@ pub(crate) struct Visit {
     started: Instant,
     fate: Option<Fate>,
     line: Arc<Line>,
+    /// Stable, where it answers in the track's place.
+    relief: Option<Arc<Track>>,
     upload: Option<Rc<Progress>>,
     /// Through an upgraded connection, beside what else came and went.
     tunnel: Rc<Tunnelled>,
@@ -64,6 +66,7 @@ impl Visit {
             started,
             fate: None,
             line: Arc::clone(line),
+            relief: None,
             upload: None,
             tunnel: Rc::default(),
             bytes_out: 0,
@@ -72,6 +75,20 @@ impl Visit {
         };
         visit.shard().inspect(|shard| shard.begin());
         visit
+    }
+
+    /// Stable answers in place of the track, whose failure is counted, or fails as well.
+    pub(crate) fn relieved(&mut self, stable: &Arc<Track>, status: u16) {
+        stable.ledger.shard(self.worker.index).inspect(|shard| shard.begin());
+        self.relief = Some(Arc::clone(stable));
+        let spared = status < 500;
+        if spared {
+            self.shard().inspect(|shard| shard.shielded());
+        }
+        if let Some(log) = &mut self.log {
+            (log.status, log.shielded) = (status, spared);
+            log.first_byte_us = micros(self.started.elapsed());
+        }
     }
 
     fn shard(&self) -> Option<&Shard> {
@@ -93,8 +110,12 @@ impl Visit {
         &self.track
     }
 
-    /// The first byte is here, or the failure that stands for it.
+    /// The first byte is here, or the failure that stands for it. What stable does in the
+    /// track's place is not counted as the track's.
     pub(crate) fn answered(&mut self, status: u16, cause: Option<Cause>) {
+        if self.relief.is_some() {
+            return;
+        }
         let us = micros(self.started.elapsed());
         let cause = cause.or((status >= 500).then_some(Cause::Status));
         if let Some(shard) = self.shard() {
@@ -118,6 +139,9 @@ impl Visit {
     /// there is no request to count.
     pub(crate) fn cut(&mut self) {
         self.over = true;
+        if self.relief.is_some() {
+            return;
+        }
         self.shard().inspect(|shard| shard.cut());
         if let Some(log) = &mut self.log {
             log.cause = Some("cut");
@@ -171,6 +195,9 @@ impl Visit {
     /// The last byte is out.
     pub(crate) fn complete(&mut self) {
         self.over = true;
+        if self.relief.is_some() {
+            return;
+        }
         self.shard().inspect(|shard| shard.complete(micros(self.started.elapsed())));
     }
 }
@@ -189,6 +216,8 @@ impl Drop for Visit {
             }
             shard.end(bytes_in, bytes_out);
         }
+        let relief = self.relief.as_ref().and_then(|track| track.ledger.shard(self.worker.index));
+        relief.inspect(|shard| shard.end(0, 0));
         let Some(mut entry) = self.log.take() else {
             return;
         };

@@ -157,6 +157,7 @@ pub(crate) fn shop(stable: SocketAddr) -> ServiceRoute {
             first_byte: Millis(20_000),
             idle: Millis(20_000),
         },
+        shield: None,
         drain: Millis(10_000),
         latency_limits_us: vec![200_000],
     }

@@ -16,6 +16,7 @@ mod in_front;
 mod letting_go;
 mod logging;
 mod pools;
+mod shield;
 mod snapshots;
 mod splitting;
 mod tls;

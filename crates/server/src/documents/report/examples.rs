@@ -126,6 +126,7 @@ fn counts(requests: u64, failures: u64, latency_us: u64) -> Reading {
         requests,
         failures,
         client_gone: requests / 100,
+        shielded: failures / 2,
         slower_than: vec![failures],
         latency,
     })
@@ -186,6 +187,7 @@ fn plan() -> Plan {
             first_byte: Millis::from_secs(30),
             idle: Millis::from_secs(60),
         },
+        shield: None,
         drain: Millis::from_secs(10),
         stages: vec![stage("canary", 1), stage("ramp", 10), stage("rollout", 100)],
         bake: Millis::from_secs(3_600),

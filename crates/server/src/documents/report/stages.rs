@@ -48,6 +48,9 @@ pub struct TrackReport {
     pub errors: u64,
     /// Requests whose client went away first; not among `requests`.
     pub client_gone: u64,
+    /// Errors that stable answered in its place, so that no client saw them.
+    #[serde(default)]
+    pub shielded: u64,
     /// Errors per request, 0..=1; `None` without requests.
     pub error_rate: Option<f64>,
     /// Median latency in milliseconds; `None` without requests.
@@ -119,6 +122,7 @@ fn track(totals: &TrackTotals) -> TrackReport {
         requests: totals.requests,
         errors: totals.failures,
         client_gone: totals.client_gone,
+        shielded: totals.shielded,
         error_rate: totals.error_rate(),
         p50_ms: millis(0.5),
         p99_ms: millis(0.99),

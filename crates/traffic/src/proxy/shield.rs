@@ -1,0 +1,217 @@
+//! The shield: what the canary fails is answered by stable instead.
+//!
+//! A request may be sent again when its method says that twice is as good as once (RFC 9110,
+//! 9.2.2), or when its client says so with an `Idempotency-Key`; `TRACE` shows the way it
+//! takes and is left alone. Its body is kept while it passes by, up to a limit.
+//!
+//! It *is* sent again when the canary cannot be reached, breaks off, or answers 502, 503 or
+//! 504 (every 5xx where asked), all before any byte of an answer went to the client: half an
+//! answer cannot be taken back. What the canary did counts as its failure all the same, for
+//! the gates and for the guard; only the client is spared. When stable fails too, its answer
+//! is the one the client gets.
+//!
+//! A canary that has not begun to answer within the shield's own limit gets a rival: stable is
+//! asked as well, and whoever answers first serves. When that is the canary, or when it is
+//! no later than stable by a tenth of the limit, it was slow and did not fail: requests
+//! that wait for an event, or that are slow wherever they run, are no evidence against it.
+
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, Method, Request, StatusCode};
+use rollout::route::ShieldErrors;
+use tokio::time::timeout;
+
+use super::count::Cause;
+use super::forward::{Answer, Failure, Forwarder, OverHyper, within};
+use super::listen::Worker;
+use super::route::{Times, Track};
+use super::upload::{Source, Upload};
+use super::visit::Visit;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// How one service is shielded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shield {
+    pub timeout: Duration,
+    pub body_limit: u64,
+    pub errors: ShieldErrors,
+    /// Answers of stable's in the canary's place say so.
+    pub mark: bool,
+}
+
+impl Shield {
+    /// As the route says.
+    pub(crate) const fn of(shield: &rollout::route::Shield) -> Self {
+        let rollout::route::Shield { timeout, body_limit, errors, mark } = *shield;
+        Self { timeout: timeout.to_std(), body_limit, errors, mark }
+    }
+}
+
+/// Who answers when the canary fails, and how that is decided.
+#[derive(Clone, Debug)]
+pub(crate) struct Cover {
+    pub stable: Arc<Track>,
+    pub shield: Shield,
+}
+
+/// What it takes to send a request again.
+#[derive(Debug)]
+pub(crate) struct Spare {
+    cover: Cover,
+    head: Request<()>,
+    source: Option<Rc<Source>>,
+}
+
+/// Whose answer it is.
+pub(crate) enum Served {
+    /// That of the track the request was for.
+    Own(Result<Answer, Failure>),
+    /// Stable's, in the canary's place; what the canary did is counted.
+    Relieved(Result<Answer, Failure>),
+}
+
+/// The status and the cause of a failure of the canary's that the shield takes.
+type Fault = (StatusCode, Option<Cause>);
+
+impl Cover {
+    /// Whether a request may be sent twice.
+    pub(crate) fn takes(method: &Method, headers: &HeaderMap) -> bool {
+        let idempotent = [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE];
+        idempotent.contains(method)
+            || (*method != Method::TRACE && headers.contains_key(IDEMPOTENCY_KEY))
+    }
+
+    /// What it takes to send `request` again, whose body is `source`.
+    pub(crate) fn spare(self, request: &Request<Upload>, source: Option<Rc<Source>>) -> Spare {
+        let mut head = Request::new(());
+        *head.method_mut() = request.method().clone();
+        *head.uri_mut() = request.uri().clone();
+        *head.headers_mut() = request.headers().clone();
+        Spare { cover: self, head, source }
+    }
+}
+
+impl Spare {
+    /// Sends `request` to the canary, and to stable when that fails it.
+    pub(crate) async fn forward(
+        self,
+        worker: &Rc<Worker>,
+        request: Request<Upload>,
+        visit: &mut Visit,
+        time: &Times,
+    ) -> Served {
+        let (canary, upload) = (Arc::clone(visit.track()), request.body().progress());
+        let forwarder = OverHyper(worker);
+        let mut own = pin!(forwarder.forward(&canary, request, upload.as_deref(), time));
+        let patience = Times { first_byte: self.cover.shield.timeout, ..*time };
+        let fault = match within(own.as_mut(), upload.as_deref(), &patience).await {
+            Some(result) => match self.fault(&result) {
+                Some(fault) => fault,
+                None => return Served::Own(result),
+            },
+            None if !self.is_replayable() => return Served::Own(own.await),
+            None => return self.compete(worker, own, visit, time).await,
+        };
+        visit.answered(fault.0.as_u16(), fault.1);
+        let body = self.body();
+        visit.uploads(body.progress());
+        let answer = self.replay(worker, body, time).await;
+        self.relieved(visit, answer)
+    }
+
+    /// The canary is slow: stable is asked as well.
+    async fn compete(
+        &self,
+        worker: &Rc<Worker>,
+        mut own: Pin<&mut impl Future<Output = Result<Answer, Failure>>>,
+        visit: &mut Visit,
+        time: &Times,
+    ) -> Served {
+        let body = self.body();
+        let upload = body.progress();
+        let mut replay = pin!(self.replay(worker, body, time));
+        let (result, rival) = tokio::select! {
+            biased;
+            result = own.as_mut() => (Some(result), None),
+            rival = replay.as_mut() => {
+                // A rival that failed is no reason to give up on the canary.
+                let grace = self.cover.shield.timeout.checked_div(10).unwrap_or_default();
+                let result = match &rival {
+                    Ok(answer) if !answer.response.status().is_server_error() => {
+                        timeout(grace, own.as_mut()).await.ok()
+                    }
+                    _ => Some(own.await),
+                };
+                (result, Some(rival))
+            }
+        };
+        let late = (StatusCode::GATEWAY_TIMEOUT, Some(Cause::Timeout));
+        let fault = match result {
+            Some(result) => match self.fault(&result) {
+                None => return Served::Own(result),
+                Some(fault) => fault,
+            },
+            None => late,
+        };
+        let rival = match rival {
+            Some(rival) => rival,
+            None => replay.await,
+        };
+        visit.answered(fault.0.as_u16(), fault.1);
+        visit.uploads(upload);
+        self.relieved(visit, rival)
+    }
+
+    /// Stable's answer is the one; the request counts as stable's to let finish.
+    fn relieved(&self, visit: &mut Visit, answer: Result<Answer, Failure>) -> Served {
+        let status = match &answer {
+            Ok(answer) => answer.response.status().as_u16(),
+            Err(Failure::Upstream(_, status)) => status.as_u16(),
+            Err(Failure::Client | Failure::Cut) => 503,
+        };
+        visit.relieved(&self.cover.stable, status);
+        Served::Relieved(answer)
+    }
+
+    fn body(&self) -> Upload {
+        self.source.as_ref().map_or_else(Upload::empty, Source::again)
+    }
+
+    async fn replay(
+        &self,
+        worker: &Rc<Worker>,
+        body: Upload,
+        time: &Times,
+    ) -> Result<Answer, Failure> {
+        let upload = body.progress();
+        let request = self.head.clone().map(|()| body);
+        OverHyper(worker).forward(&self.cover.stable, request, upload.as_deref(), time).await
+    }
+
+    fn is_replayable(&self) -> bool {
+        self.source.as_ref().is_none_or(|source| source.is_replayable())
+    }
+
+    /// What the shield takes; `None` when the client is to have this.
+    fn fault(&self, result: &Result<Answer, Failure>) -> Option<Fault> {
+        if !self.is_replayable() {
+            return None;
+        }
+        match result {
+            Err(Failure::Upstream(cause, status)) => Some((*status, Some(*cause))),
+            Err(Failure::Client | Failure::Cut) => None,
+            Ok(answer) => {
+                let status = answer.response.status();
+                let taken = match self.cover.shield.errors {
+                    ShieldErrors::Gateway => (502..=504).contains(&status.as_u16()),
+                    ShieldErrors::All => status.is_server_error(),
+                };
+                taken.then_some((status, None))
+            }
+        }
+    }
+}
