@@ -17,6 +17,7 @@ mod letting_go;
 mod logging;
 mod pools;
 mod shield;
+mod shield_load;
 mod snapshots;
 mod splitting;
 mod tls;
