@@ -17,6 +17,9 @@
 //! was seen before them, and a break shows itself by its first failure. A canary that was fine
 //! for 1,500 requests is shut out after about as many failures as one that never was.
 //!
+//! **Little stable.** Between 50 % and 100 % of the traffic blocks take hours to fail a gate, and the
+//! trip is what is left to act soon: it compares with stable as well, but request by request.
+//!
 //! **Stable gone.** When stable had no traffic for a whole stretch between two restarts (it was
 //! drained at 100 %), there is nothing to compare with and the limit alone decides; a few late
 //! requests to it would otherwise keep the guard from ever acting.

@@ -218,7 +218,11 @@ fn text_that_is_no_yaml_has_one_finding() {
 fn what_someone_should_look_at_is_a_warning() {
     let text = LEAST
         .replace("127.0.0.1", "0.0.0.0")
-        .replace("for: 10m, gates: { error_rate: below 1% }", "for: 1m");
+        .replace("for: 10m, gates: { error_rate: below 1% }", "for: 1m")
+        .replace(
+            "  - { name: all,",
+            "  - { name: most, traffic: 90%, for: 10m, gates: { error_rate: below 1% } }\n  - { name: all,",
+        );
     let (_, warnings) = plan(&text);
     assert!(warnings.iter().all(|finding| finding.severity == Severity::Warning));
     insta::assert_snapshot!(render("sluice.yaml", &text, &warnings, false));
@@ -237,6 +241,19 @@ fn success_and_failure_are_two_sides_of_one_share() {
     let failures = gates(LEAST);
     let successes = gates(&with("error_rate: below 1%", "success_rate: above 99%"));
     assert_eq!(failures[0].test, successes[0].test);
+}
+
+#[test]
+fn only_guardrails_that_ask_about_stable_are_hard_to_judge() {
+    for (stage, hard) in [
+        ("traffic: 50%, for: 10m, gates: { error_rate: below 1% }", false),
+        ("traffic: 51%, for: 10m, gates: { error_rate: below 1% }", true),
+        ("traffic: 99%, for: 10m, gates: { error_rate: { limit: below 1%, then: hold } }", false),
+        ("traffic: 99%, for: 10m, rollback_when: { error_rate: above 10% for 5m }", false),
+    ] {
+        let text = with("traffic: 5%, for: 10m, gates: { error_rate: below 1% }", stage);
+        assert_eq!(codes(&text).contains(&"stage-hard-to-judge"), hard, "{stage}");
+    }
 }
 
 #[test]
