@@ -39,7 +39,8 @@ pub struct PlanFile {
     pub bake: Option<Length>,
     /// How long a stage that is past its time may hold before a person is asked. Default: `24h`.
     pub hold_limit: Option<Length>,
-    /// The longest burst of failures that does not count as a broken version. Default: `10s`.
+    /// The longest burst of failures that does not count as a broken version, unless it fails so
+    /// many requests that the guard acts: from a quarter of them on. Default: `10s`.
     pub forgive: Option<Length>,
     /// No stage ends on fewer requests to the canary than this. Default: 100.
     pub min_requests: Option<u64>,

@@ -1,6 +1,6 @@
 //! How often verdicts are wrong and how soon they are right, by simulation of the very code.
 
-use rollout::evidence::{Answer, GateSpec, GateState, Tally, gate_specs};
+use rollout::evidence::{Answer, GateSpec, GateState, Tally, Trip, gate_specs, trip_rules};
 use rollout::units::Millis;
 
 use crate::evidence_trip::plan;
@@ -144,6 +144,34 @@ fn bursts_up_to_the_forgiven_length_roll_nobody_back() {
     });
     println!("forgiven bursts: {fails} fails, {passes} passes of 1000");
     assert!(fails <= 2, "{fails} fails, {passes} passes");
+    // The guard holds still too while a burst fails less than a quarter of the requests. One that
+    // fails everything is a catastrophe to it, however short.
+    assert_eq!(bursts_that_trip(500, 0.2), 0);
+    assert_eq!(bursts_that_trip(500, 1.0), 500);
+}
+
+/// Of so many runs of two hours with two bursts of 10 s on the canary alone, which then fails
+/// requests at `rate`: how many the guard ends. It looks at single requests here.
+fn bursts_that_trip(runs: u64, rate: f64) -> u64 {
+    let spec = trip_rules(&plan(), 0)[0].spec;
+    let tripped = |run: u64| {
+        let (mut random, mut trip) = (Random(run), Trip::new(&spec));
+        (0..2 * 3_600).any(|second| {
+            let burst = (1_800..1_810).contains(&second) || (5_400..5_410).contains(&second);
+            for _ in 0..5 {
+                let canary = u64::from(random.share() < if burst { rate } else { 0.002 });
+                let stable = u64::from(random.share() < 0.002 * 99.0);
+                let [canary, stable] =
+                    [(canary, 1), (stable, 99)].map(|(bad, total)| Tally { bad, total });
+                trip.observe(&spec, canary, stable);
+            }
+            if second % 10 == 0 {
+                trip.restart(&spec);
+            }
+            trip.fired(&spec)
+        })
+    };
+    (0..runs).filter(|&run| tripped(run)).count().try_into().unwrap()
 }
 
 #[test]
