@@ -14,6 +14,11 @@ use super::findings::Span;
 const MAX_BYTES: usize = 256 * 1024;
 /// The most keys, values and lists a plan may hold, aliases written out.
 const MAX_NODES: usize = 10_000;
+/// The most bytes all texts and paths of a plan may take, aliases written out. Each value holds its
+/// own path, so long keys around many values take far more than the text they are written in.
+const MAX_HELD: usize = 4 * 1024 * 1024;
+/// The longest key, in characters.
+const MAX_KEY: usize = 200;
 /// How deep maps and lists may be nested.
 const MAX_DEPTH: usize = 16;
 
@@ -104,7 +109,8 @@ pub(super) fn parse(text: &str) -> Result<Node, Broken> {
         let message = format!("read {} bytes; allowed: at most {MAX_BYTES}", text.len());
         return Err(Broken { code: "plan-too-large", message, span: Span::default() });
     }
-    Tree { events: Parser::new_from_str(text), text, anchors: BTreeMap::new(), nodes: 0 }.document()
+    Tree { events: Parser::new_from_str(text), text, anchors: BTreeMap::new(), nodes: 0, held: 0 }
+        .document()
 }
 
 /// A parser and what it has seen so far.
@@ -113,6 +119,7 @@ struct Tree<'t, I> {
     text: &'t str,
     anchors: BTreeMap<usize, Node>,
     nodes: usize,
+    held: usize,
 }
 
 impl<'t, I> Tree<'t, I>
@@ -157,9 +164,11 @@ where
         depth: usize,
     ) -> Result<Node, Broken> {
         self.count(span, depth)?;
+        self.hold(path.len(), span)?;
         let (kind, end, anchor, tagged) = match event {
             Event::Alias(anchor) => return self.alias(anchor, span),
             Event::Scalar(text, style, anchor, tag) => {
+                self.hold(text.len(), span)?;
                 (scalar(&text, style), span, anchor, tag.is_some())
             }
             Event::SequenceStart(_, anchor, tag) => {
@@ -181,6 +190,7 @@ where
         }
         let node = Node { path: path.to_owned(), span, kind };
         if anchor > 0 {
+            self.hold(held(&node), span)?;
             self.anchors.insert(anchor, node.clone());
         }
         Ok(node)
@@ -189,12 +199,15 @@ where
     /// What an anchor stands for. Its size counts once more, so that aliases of aliases
     /// cannot grow without bound.
     fn alias(&mut self, anchor: usize, span: Span) -> Result<Node, Broken> {
-        let Some(node) = self.anchors.get(&anchor).cloned() else {
+        let Some(node) = self.anchors.get(&anchor) else {
             return Err(broken("read an alias of what is not complete yet", span));
         };
-        self.nodes = self.nodes.saturating_add(size(&node));
+        let (nodes, bytes) = (size(node), held(node));
+        self.nodes = self.nodes.saturating_add(nodes);
         self.count(span, 0)?;
-        Ok(node)
+        self.hold(bytes, span)?;
+        let complete = self.anchors.get(&anchor).cloned();
+        complete.ok_or_else(|| broken("read an alias of nothing", span))
     }
 
     fn list(&mut self, path: &str, depth: usize) -> Result<(Vec<Node>, Span), Broken> {
@@ -220,6 +233,12 @@ where
                 }
             };
             self.count(key_span, depth)?;
+            if key.chars().count() > MAX_KEY {
+                let message =
+                    format!("read a key of more than {MAX_KEY} characters; allowed: {MAX_KEY}");
+                return Err(Broken { code: "plan-too-large", message, span: key_span });
+            }
+            self.hold(key.len(), key_span)?;
             let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
             let (event, span) = self.next()?;
             let value = self.node(event, span, &path, depth.saturating_add(1))?;
@@ -237,6 +256,18 @@ where
         if depth > MAX_DEPTH {
             let message =
                 format!("read values nested more than {MAX_DEPTH} deep; allowed: {MAX_DEPTH}");
+            return Err(Broken { code: "plan-too-large", message, span });
+        }
+        Ok(())
+    }
+
+    /// Counts bytes that are kept.
+    fn hold(&mut self, bytes: usize, span: Span) -> Result<(), Broken> {
+        self.held = self.held.saturating_add(bytes);
+        if self.held > MAX_HELD {
+            let message = format!(
+                "read texts and paths of more than {MAX_HELD} bytes, aliases written out; allowed: at most {MAX_HELD}"
+            );
             return Err(Broken { code: "plan-too-large", message, span });
         }
         Ok(())
@@ -278,6 +309,20 @@ fn size(node: &Node) -> usize {
     inner.saturating_add(1)
 }
 
+/// The bytes of the texts and paths of a value and of all it holds.
+fn held(node: &Node) -> usize {
+    let inner: usize = match &node.kind {
+        Kind::Nothing => 0,
+        Kind::Text(text) => text.len(),
+        Kind::List(items) => items.iter().map(held).fold(0, usize::saturating_add),
+        Kind::Map(entries) => entries
+            .iter()
+            .map(|entry| held(&entry.value).saturating_add(entry.key.len()))
+            .fold(0, usize::saturating_add),
+    };
+    inner.saturating_add(node.path.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -313,6 +358,24 @@ mod tests {
             text.extend([format!("a{level}: &a{level} [{inner}]\n")]);
         }
         assert_eq!(parse(&text).unwrap_err().code, "plan-too-large");
+    }
+
+    #[test]
+    fn what_takes_much_memory_though_it_is_short_is_refused() {
+        let key = "k".repeat(MAX_KEY);
+        let long = format!("{}: 1\n", "k".repeat(MAX_KEY + 1));
+        let paths = format!(
+            "{}[{}]{}",
+            format!("{{{key}: ").repeat(14),
+            "x,".repeat(4_000),
+            "}".repeat(14)
+        );
+        let texts = format!("a: &x \"{}\"\nb: [{}]\n", "t".repeat(100_000), "*x,".repeat(50));
+        for text in [&long, &paths, &texts] {
+            assert!(text.len() < MAX_BYTES);
+            assert_eq!(parse(text).unwrap_err().code, "plan-too-large");
+        }
+        assert!(parse(&format!("{key}: 1\n")).is_ok());
     }
 
     #[test]
