@@ -99,7 +99,7 @@ pub fn trip_rules(plan: &Plan, stage: usize) -> Vec<TripRule> {
         (ln_trip(&plan.budget, guarded(plan)), plan.latency_limits_us());
     let rule = |stage: &Stage, gate: &Gate| {
         Some(TripRule {
-            gate: format!("{} {}", name(&gate.metric), gate.reads),
+            gate: format!("{} {}", gate.name(), gate.reads),
             bad: gate.metric.bad(&limits_us)?,
             spec: TripSpec {
                 limit: catastrophe_limit(own_limit(gate)?)?,
@@ -134,18 +134,6 @@ const fn own_limit(gate: &Gate) -> Option<f64> {
         ) => Some(NOMINAL_LIMIT),
         (Test::BelowStablePlus { .. } | Test::NoWorseThanStable | Test::Sustained { .. }, _) => {
             None
-        }
-    }
-}
-
-/// A metric as plans write it.
-fn name(metric: &Metric) -> String {
-    match metric {
-        Metric::ErrorRate => "error_rate".into(),
-        Metric::SuccessRate => "success_rate".into(),
-        Metric::Latency { quantile, .. } => {
-            let digits = format!("{:.3}", quantile * 100.0);
-            format!("p{}", digits.trim_end_matches('0').trim_end_matches('.').replace('.', ""))
         }
     }
 }

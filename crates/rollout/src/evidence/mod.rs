@@ -8,9 +8,11 @@
 //! - **Pass**: it keeps the gate. Said falsely in a stage with probability at most `alpha_pass`.
 //! - **Hold**: cannot tell yet.
 //!
-//! Everything that fails a gate is an *e-process*: a running product that a healthy release
-//! pushes above `1/alpha` with probability at most `alpha` (Ville's inequality), however often
-//! it is read. A gate remembers a few numbers ([`GateState`]) and no samples.
+//! What fails a gate is an *e-process*: a running product that a healthy release pushes above
+//! `1/alpha` with probability at most `alpha` (Ville's inequality), however often it is read. Half
+//! of `below stable + d` is none: its bounds rest on requests thinned by how much blocks differ so
+//! far, like a Pass. For a canary no worse than stable the e-process beside them bounds what is
+//! said falsely; for one that is worse by less than `d`, only these bounds do. A gate remembers a few numbers ([`GateState`]) and no samples.
 //!
 //! Sources: Lindon, Sanden and Shirikian, *Rapid Regression Detection in Software Deployments
 //! through Sequential Testing* (KDD 2022); Waudby-Smith and Ramdas, *Estimating means of

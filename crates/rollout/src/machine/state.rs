@@ -147,7 +147,8 @@ pub struct Running {
     /// Time counted in this phase in which the canary had the stage's traffic: what the soak is
     /// met by.
     pub observed: Millis,
-    /// Requests the canary had in this phase, in windows that were not held low.
+    /// Requests the canary had in this stage, in windows that were not held low. The bake goes on
+    /// counting where the stage ended.
     pub requests: u64,
     /// What is remembered of each gate of the stage, in the plan's order.
     pub gates: Vec<GateState>,
