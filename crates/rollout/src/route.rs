@@ -71,6 +71,25 @@ pub struct DoorRoute {
     pub proxy_protocol_from: Vec<IpNet>,
     /// Whose word on the client (`X-Forwarded-For` and its like) is taken.
     pub forwarded_from: Vec<IpNet>,
+    /// How large requests may be.
+    pub limits: Limits,
+}
+
+/// How large a request may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Its head in bytes; a larger one is answered with 431.
+    pub head: u32,
+    /// Its header fields; more are answered with 431.
+    pub fields: u32,
+    /// Its body in bytes; a larger one is answered with 413. `None` has no limit.
+    pub body: Option<u64>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { head: 64 * 1024, fields: 100, body: None }
+    }
 }
 
 /// A certificate and its key, as files where the proxy runs.

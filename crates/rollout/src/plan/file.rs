@@ -30,6 +30,8 @@ pub struct PlanFile {
     /// How stable answers what the new release fails, where a request may be sent twice: a map,
     /// or `off`. Default: on.
     pub shield: Option<ShieldForm>,
+    /// How large a request may be.
+    pub limits: Option<LimitsFile>,
     /// How long requests in flight may still take when a version leaves. Default: `30s`.
     pub drain: Option<Length>,
     /// The stages, in order: traffic rises from one to the next and ends at 100 %.
@@ -218,6 +220,20 @@ pub struct ShieldFile {
     /// Whether stable's answers in its place carry `Sluice-Shielded: 1`: `on` or `off`. Default: `off`.
     #[schemars(regex(pattern = "^(on|off)$"))]
     pub header: Option<String>,
+}
+
+/// How large a request may be.
+#[derive(Debug, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsFile {
+    /// Its head; a larger one is answered with 431. Default: `64KiB`.
+    #[schemars(example = &"64KiB")]
+    pub head: Option<String>,
+    /// Its header fields; more are answered with 431. Default: 100.
+    pub fields: Option<u64>,
+    /// Its body; a larger one is answered with 413. Default: no limit.
+    #[schemars(example = &"10MiB")]
+    pub body: Option<String>,
 }
 
 /// One exposure, how long it soaks, and what must hold meanwhile.

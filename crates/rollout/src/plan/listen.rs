@@ -5,11 +5,13 @@ use core::net::{IpAddr, Ipv6Addr};
 use ipnet::IpNet;
 
 use super::findings::Findings;
+use super::value;
 use super::yaml::Node;
-use crate::route::{DoorRoute, TlsRoute};
+use crate::route::{DoorRoute, Limits, TlsRoute};
 
 /// What stands under `listen`: the address, `host:port`, and how connections are taken in.
 pub(super) fn read(plan: &Node, findings: &mut Findings<'_>) -> (String, DoorRoute) {
+    let limits = limits(plan, findings);
     let Some(node) = plan.get("listen") else {
         return (String::new(), DoorRoute::default());
     };
@@ -20,6 +22,7 @@ pub(super) fn read(plan: &Node, findings: &mut Findings<'_>) -> (String, DoorRou
             tls: node.get("tls").and_then(|node| tls(node, findings)),
             proxy_protocol_from: networks(node, "proxy_protocol_from", findings),
             forwarded_from: networks(node, "forwarded_from", findings),
+            limits,
         },
     )
 }
@@ -74,6 +77,18 @@ fn tls(node: &Node, findings: &mut Findings<'_>) -> Option<TlsRoute> {
     };
     let (certificate, key) = (path("certificate"), path("key"));
     Some(TlsRoute { certificate: certificate?, key: key? })
+}
+
+/// The sizes under `limits`.
+fn limits(plan: &Node, findings: &mut Findings<'_>) -> Limits {
+    let node = plan.get("limits");
+    let default = Limits::default();
+    let head = value::size(node, "head", &(1 << 10..=256 << 10), findings);
+    Limits {
+        head: head.and_then(|head| u32::try_from(head).ok()).unwrap_or(default.head),
+        fields: value::count(node, "fields", default.fields, 1_000, findings),
+        body: value::size(node, "body", &(1..=1 << 40), findings),
+    }
 }
 
 /// The networks listed under `key`.

@@ -61,7 +61,7 @@ pub(super) fn microseconds(text: &str) -> Result<u64, Wrong> {
     while !rest.is_empty() {
         let (number, after) = number(rest)?;
         let (unit, after) = word(after);
-        let size = size(unit)?;
+        let size = unit_size(unit)?;
         if size >= smallest {
             return Err(Wrong::Order(unit.to_owned()));
         }
@@ -86,6 +86,32 @@ pub(super) fn percentage(text: &str) -> Result<u64, Wrong> {
     }
 }
 
+/// The units of a size, largest first, with their size in bytes.
+const SIZES: [(&str, u64); 5] =
+    [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+
+/// A size in bytes: `512B`, `64KiB`, `10 MiB`.
+///
+/// # Errors
+/// A number without a unit, another unit, decimals.
+pub(super) fn bytes(text: &str) -> Result<u64, Wrong> {
+    let (number, after) = number(text.trim())?;
+    let unit = after.trim();
+    let known = SIZES.iter().find(|(name, _)| *name == unit).map(|(_, bytes)| *bytes);
+    match known {
+        Some(bytes) => scaled(number, bytes, 0),
+        None if unit.is_empty() => Err(Wrong::Bare),
+        None => Err(Wrong::Unit(unit.to_owned())),
+    }
+}
+
+/// A size as [`bytes`] reads it.
+pub(super) fn size(bytes: u64) -> String {
+    let whole = SIZES.iter().find(|(_, unit)| bytes.checked_rem(*unit) == Some(0));
+    let (name, unit) = whole.copied().unwrap_or(("B", 1));
+    format!("{}{name}", bytes.checked_div(unit).unwrap_or(bytes))
+}
+
 /// The number at the start of a text, and what follows it.
 fn number(text: &str) -> Result<(&str, &str), Wrong> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -103,7 +129,7 @@ fn word(text: &str) -> (&str, &str) {
     text.split_at_checked(end).unwrap_or((text, ""))
 }
 
-fn size(unit: &str) -> Result<u64, Wrong> {
+fn unit_size(unit: &str) -> Result<u64, Wrong> {
     if unit.is_empty() {
         return Err(Wrong::Bare);
     }

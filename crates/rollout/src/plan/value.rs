@@ -77,6 +77,31 @@ pub(super) fn microseconds_of(
     None
 }
 
+/// The size under `key` in bytes, where there is one within `bounds`.
+pub(super) fn size(
+    map: Option<&Node>,
+    key: &str,
+    bounds: &RangeInclusive<u64>,
+    findings: &mut Findings<'_>,
+) -> Option<u64> {
+    let (node, text) =
+        map.and_then(|map| map.get(key)).and_then(|node| Some((node, node.text()?)))?;
+    let wrong = match quantity::bytes(text) {
+        Ok(size) if bounds.contains(&size) => return Some(size),
+        Ok(_) => {
+            let (least, most) = (quantity::size(*bounds.start()), quantity::size(*bounds.end()));
+            let message = format!("read `{text}`; allowed: {least} to {most}");
+            findings.error("out-of-range", node.place(), message, None);
+            return None;
+        }
+        Err(wrong) => wrong,
+    };
+    let read = wrong.instead_of("size");
+    let message = format!("read `{text}`, {read}; allowed: `512B`, `64KiB`, `10MiB`, `1GiB`");
+    findings.error(code(&wrong, "invalid-size"), node.place(), message, None);
+    None
+}
+
 /// A percentage in millionths of a percent, at most 100 %.
 pub(super) fn share_of(text: &str, place: Place<'_>, findings: &mut Findings<'_>) -> Option<u64> {
     let wrong = match quantity::percentage(text) {

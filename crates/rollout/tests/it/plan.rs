@@ -364,6 +364,17 @@ fn an_address_may_speak_tls() {
 }
 
 #[test]
+fn requests_may_be_limited_in_size() {
+    let limits = |limits: &str| format!("{LEAST}limits: {limits}\n");
+    let (plan, warnings) = plan(&limits("{ head: 8KiB, fields: 50, body: 10 MiB }"));
+    assert_eq!(warnings, []);
+    let read = plan.door.limits;
+    assert_eq!((read.head, read.fields, read.body), (8_192, 50, Some(10_485_760)));
+    insta::assert_snapshot!(refused(&limits("{ head: 2GiB, fields: 0, body: 10MB }")));
+    insta::assert_snapshot!(refused(&limits("{ head: 100, body: 1.5MiB }")));
+}
+
+#[test]
 fn those_in_front_are_named_as_networks() {
     let listen = |networks: &str| {
         let from = format!("proxy_protocol_from: [{networks}], forwarded_from: [{networks}]");

@@ -11,6 +11,7 @@ use std::time::Duration;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rollout::route::Limits;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
@@ -19,9 +20,7 @@ use super::exchange::{Client, answer};
 use super::listen::{Worker, tune};
 use super::origin::{self, Origin};
 use super::route::{ServiceState, Times};
-use super::settings::{
-    BUFFER_BYTES, HEAD_BYTES, HEADERS, PING_EVERY, RESETS, STREAM_BUFFER_BYTES, STREAMS,
-};
+use super::settings::{BUFFER_BYTES, PING_EVERY, RESETS, STREAM_BUFFER_BYTES, STREAMS};
 use super::stream::Stream;
 use super::streams::Streams;
 use super::wire::{Line, Wire};
@@ -36,7 +35,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, inside: Inside, tcp: TcpStream, pe
     let turns = door.turns();
     let slot = door.slot.load_full();
     let state = slot.state.load_full();
-    let time = state.time;
+    let (time, limits) = (state.time, state.limits);
     tune(&tcp);
     let mut early = turns.clone();
     let told_to_go = async {
@@ -52,7 +51,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, inside: Inside, tcp: TcpStream, pe
     match opened {
         Some(Ok(Opened { stream, origin, http2 })) => {
             let line = Arc::new(Line::default());
-            let client = Client { worker, door, slot, origin, line };
+            let client = Client { worker, door, slot, origin, line, limits };
             if http2 {
                 over_http2(client, stream, time, turns).await;
             } else {
@@ -88,11 +87,13 @@ async fn open(tcp: TcpStream, peer: SocketAddr, state: &ServiceState) -> io::Res
 
 async fn over_http1(client: Client, stream: Stream, time: Times, mut turns: Turns) {
     let line = Arc::clone(&client.line);
-    let wire = Wire::new(stream, Arc::clone(&line), time.head, time.idle);
+    let wire = Wire::new(stream, Arc::clone(&line), time.head, time.idle)
+        .with_head_of(client.limits.head as usize);
+    let builder = http1_builder(&client.limits);
     let client = Rc::new(client);
     let service = service_fn(move |request| answer(Rc::clone(&client), request));
     let mut connection =
-        pin!(http1_builder().serve_connection(TokioIo::new(wire), service).with_upgrades());
+        pin!(builder.serve_connection(TokioIo::new(wire), service).with_upgrades());
     if let Some(cut_at) = until_turned(connection.as_mut(), &mut turns).await {
         connection.as_mut().graceful_shutdown();
         if timeout_at(cut_at, connection).await.is_err() {
@@ -113,7 +114,7 @@ async fn over_http2(client: Client, stream: Stream, time: Times, mut turns: Turn
             async move { answered.await.map(|answer| answer.map(|reply| reply.on(stream))) }
         }
     });
-    let builder = http2_builder(&streams, &time);
+    let builder = http2_builder(&streams, &time, &client.limits);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let cut_at = tokio::select! {
         turned = until_turned(connection.as_mut(), &mut turns) => match turned {
@@ -160,12 +161,12 @@ async fn until_turned(mut connection: Pin<&mut impl Future>, turns: &mut Turns) 
 
 /// How hyper serves: half-closed clients are kept by [`Wire`], times are its too; the date
 /// is the upstream's business.
-fn http1_builder() -> http1::Builder {
+fn http1_builder(limits: &Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .max_buf_size(BUFFER_BYTES)
-        .max_header_size(HEAD_BYTES)
-        .max_headers(HEADERS)
+        .max_header_size(limits.head as usize)
+        .max_headers(limits.fields as usize)
         .header_read_timeout(None)
         .auto_date_header(false);
     builder
@@ -173,12 +174,12 @@ fn http1_builder() -> http1::Builder {
 
 /// How hyper serves HTTP/2. A client that vanished is found by pings, one that resets its
 /// streams as fast as it opens them is sent away.
-fn http2_builder(streams: &Streams, time: &Times) -> http2::Builder<Streams> {
+fn http2_builder(streams: &Streams, time: &Times, limits: &Limits) -> http2::Builder<Streams> {
     let mut builder = http2::Builder::new(streams.clone());
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
-        .max_header_list_size(u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX))
+        .max_header_list_size(limits.head)
         .max_pending_accept_reset_streams(RESETS)
         .max_local_error_reset_streams(RESETS)
         .max_send_buf_size(STREAM_BUFFER_BYTES)

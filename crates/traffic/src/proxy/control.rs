@@ -274,6 +274,7 @@ impl Control {
             tls_fault,
             proxy_protocol_from: route.door.proxy_protocol_from.clone(),
             forwarded_from: route.door.forwarded_from.clone(),
+            limits: route.door.limits,
             limits_us: route.latency_limits_us.clone(),
         })
     }

@@ -10,6 +10,7 @@ use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, SET_COOKIE
 use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use rollout::bucket::bucket;
+use rollout::route::Limits;
 
 use super::access::Entry;
 use super::body::{Download, Reply};
@@ -27,7 +28,7 @@ use super::split::{self, Seat};
 use super::sticky::Key;
 use super::target;
 use super::upgrade;
-use super::upload::Upload;
+use super::upload::{Progress, Upload};
 use super::visit::Visit;
 use super::wire::Line;
 
@@ -42,6 +43,7 @@ pub(crate) struct Client {
     pub slot: Arc<Slot>,
     pub origin: Origin,
     pub line: Arc<Line>,
+    pub limits: Limits,
 }
 
 /// Where one request goes, decided under one snapshot.
@@ -62,7 +64,7 @@ pub(crate) async fn answer(
 ) -> Result<Response<Reply>, Infallible> {
     let started = Instant::now();
     let (mut head, body) = request.into_parts();
-    let mut response = if let Some(status) = target::refusal(&head) {
+    let mut response = if let Some(status) = target::refusal(&head, &client.limits) {
         client.close_with(status)
     } else if fields::is_in_circles(&head.headers) {
         client.text(StatusCode::LOOP_DETECTED, "the request goes in circles\n")
@@ -127,7 +129,7 @@ async fn forward(
     (head.version, head.extensions) = (Version::HTTP_11, http::Extensions::new());
     let cover = cover.filter(|_| upgrade.is_none() && Cover::takes(&head.method, &head.headers));
     let keep = cover.as_ref().map(|cover| cover.shield.body_limit);
-    let (body, source) = Upload::new(body, watched, keep);
+    let (body, source) = Upload::new(body, watched, keep, client.limits.body);
     if !body.is_empty() {
         fields::frame_upload(&mut head.headers);
     }
@@ -226,6 +228,9 @@ impl Client {
 
     fn failed(&self, failure: Failure, visit: &mut Visit) -> Response<Reply> {
         match failure {
+            Failure::Client if visit.upload().is_some_and(Progress::is_too_large) => {
+                self.close_with(StatusCode::PAYLOAD_TOO_LARGE)
+            }
             Failure::Client => self.close_with(StatusCode::BAD_REQUEST),
             Failure::Cut => {
                 visit.cut();

@@ -72,6 +72,7 @@ pub(crate) struct HeadReader {
     facts: Facts,
     empty_lines: u8,
     heads: u32,
+    line_bytes: usize,
 }
 
 impl HeadReader {
@@ -92,7 +93,14 @@ impl HeadReader {
             },
             empty_lines: 0,
             heads: 0,
+            line_bytes: LINE_BYTES,
         }
+    }
+
+    /// The same, for lines of at most so many bytes.
+    pub(crate) const fn with_line_of(mut self, bytes: usize) -> Self {
+        self.line_bytes = bytes;
+        self
     }
 
     /// How many heads were read to their end; wraps.
@@ -165,7 +173,7 @@ impl HeadReader {
     fn line_of<'a>(&mut self, bytes: &'a [u8]) -> Option<&'a [u8]> {
         let Some(end) = memchr::memchr(b'\n', bytes) else {
             self.line.extend_from_slice(bytes);
-            let limit = if self.within_body() { CHUNK_LINE_BYTES } else { LINE_BYTES };
+            let limit = if self.within_body() { CHUNK_LINE_BYTES } else { self.line_bytes };
             return (self.line.len() <= limit).then_some(&[]);
         };
         let (line, rest) = bytes.split_at_checked(end.saturating_add(1))?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
-use rollout::route::{Bad, ServiceRoute, TrackRoute};
+use rollout::route::{Bad, Limits, ServiceRoute, TrackRoute};
 use rollout::units::Weight;
 
 use super::count::{Ledger, Sharded};
@@ -41,6 +41,8 @@ pub(crate) struct ServiceState {
     pub tls_fault: Option<String>,
     /// Who names the client in a header of the PROXY protocol.
     pub proxy_protocol_from: Vec<IpNet>,
+    /// How large requests may be.
+    pub limits: Limits,
     /// Whose word on the client is taken.
     pub forwarded_from: Vec<IpNet>,
     pub limits_us: Vec<u64>,
@@ -117,6 +119,7 @@ impl ServiceState {
             tls: None,
             tls_fault: None,
             proxy_protocol_from: Vec::new(),
+            limits: Limits { head: 0, fields: 0, body: None },
             forwarded_from: Vec::new(),
             limits_us: Vec::new(),
         }

@@ -11,12 +11,12 @@ use http::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderValue};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
 use http::{Method, StatusCode, Uri, Version};
+use rollout::route::Limits;
 
 use super::head::{is_host, length};
-use super::settings::HEADERS;
 
 /// The answer to a request that cannot be forwarded, whoever serves.
-pub(crate) fn refusal(head: &Parts) -> Option<StatusCode> {
+pub(crate) fn refusal(head: &Parts, limits: &Limits) -> Option<StatusCode> {
     if head.method == Method::CONNECT {
         return Some(StatusCode::NOT_IMPLEMENTED);
     }
@@ -25,13 +25,17 @@ pub(crate) fn refusal(head: &Parts) -> Option<StatusCode> {
     if !(path.starts_with('/') || whole_server) || !is_of_one_host(head) {
         return Some(StatusCode::BAD_REQUEST);
     }
-    if head.version != Version::HTTP_2 {
-        return None;
+    if head.version == Version::HTTP_2 {
+        if head.headers.len() > limits.fields as usize {
+            return Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+        }
+        if !has_plain_length(head) {
+            return Some(StatusCode::BAD_REQUEST);
+        }
     }
-    if head.headers.len() > HEADERS {
-        return Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
-    }
-    (!has_plain_length(head)).then_some(StatusCode::BAD_REQUEST)
+    let said = head.headers.get(CONTENT_LENGTH).and_then(|value| length(value.as_bytes()));
+    let too_large = said.zip(limits.body).is_some_and(|(said, limit)| said > limit);
+    too_large.then_some(StatusCode::PAYLOAD_TOO_LARGE)
 }
 
 /// Whether the target's authority, where it has one, is a host and the one `Host` names.
@@ -120,7 +124,11 @@ mod tests {
             (V::HTTP_2, "/x", &[("host", "a/b")], refused),
             (V::HTTP_2, "/x", &[], refused),
         ] {
-            assert_eq!(refusal(&head(version, target, fields)), expected, "{target} {fields:?}");
+            assert_eq!(
+                refusal(&head(version, target, fields), &Limits::default()),
+                expected,
+                "{target} {fields:?}"
+            );
         }
     }
 
@@ -135,7 +143,7 @@ mod tests {
         ] {
             let fields: Vec<_> = lengths.iter().map(|length| ("content-length", *length)).collect();
             let head = head(Version::HTTP_2, "http://a/", &fields);
-            assert_eq!(refusal(&head), expected, "{lengths:?}");
+            assert_eq!(refusal(&head, &Limits::default()), expected, "{lengths:?}");
         }
     }
 

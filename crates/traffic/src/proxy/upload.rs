@@ -26,6 +26,8 @@ pub(crate) struct Progress {
     starved: Cell<bool>,
     /// The client went away in the middle, or sent what is no body.
     broken: Cell<bool>,
+    /// It was larger than allowed, which is a way to break.
+    too_large: Cell<bool>,
     bytes: Cell<u64>,
 }
 
@@ -36,6 +38,7 @@ impl Progress {
             moved: Cell::new(Instant::now()),
             starved: Cell::new(false),
             broken: Cell::new(false),
+            too_large: Cell::new(false),
             bytes: Cell::new(0),
         }
     }
@@ -43,6 +46,11 @@ impl Progress {
     /// The client did not send the body it had promised.
     pub(crate) fn is_broken(&self) -> bool {
         self.broken.get()
+    }
+
+    /// The client sent more than it may.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.too_large.get()
     }
 
     /// The client broke it off.
@@ -112,6 +120,8 @@ pub(crate) struct Source {
     attempt: Cell<u32>,
     /// How long the client may send nothing; `None` where its connection sees to that.
     idle: Option<Duration>,
+    /// Bytes it may have.
+    limit: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -122,12 +132,13 @@ struct Tape {
 }
 
 impl Upload {
-    /// `body`, of which up to `keep` bytes are kept while they pass by. An empty body needs
-    /// no watching.
+    /// `body`, of which up to `keep` bytes are kept while they pass by, and which breaks off
+    /// beyond `limit`. An empty body needs no watching.
     pub(crate) fn new(
         body: Incoming,
         idle: Option<Duration>,
         keep: Option<u64>,
+        limit: Option<u64>,
     ) -> (Self, Option<Rc<Source>>) {
         if body.is_end_stream() {
             return (Self(None), None);
@@ -140,6 +151,7 @@ impl Upload {
             tape: RefCell::new(keep.map(|room| Tape { pieces: Vec::new(), room })),
             attempt: Cell::new(0),
             idle,
+            limit,
         });
         (Self(Some(Sending::of(&source))), Some(source))
     }
@@ -262,13 +274,18 @@ impl Body for Upload {
         let Some(sending) = &mut self.0 else {
             return Poll::Ready(None);
         };
-        let Poll::Ready(piece) = sending.poll_piece(cx) else {
+        let Poll::Ready(mut piece) = sending.poll_piece(cx) else {
             return Poll::Pending;
         };
         let progress = &sending.progress;
         if let Some(Ok(frame)) = &piece {
             let bytes = frame.data_ref().map_or(0, Bytes::len);
             progress.bytes.set(progress.bytes.get().saturating_add(bytes as u64));
+        }
+        if sending.source.limit.is_some_and(|limit| progress.bytes.get() > limit) {
+            progress.broken.set(true);
+            progress.too_large.set(true);
+            piece = Some(Err(io::Error::new(io::ErrorKind::FileTooLarge, "the body is too large")));
         }
         progress.moved.set(Instant::now());
         if piece.is_none() || sending.is_over() {

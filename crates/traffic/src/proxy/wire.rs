@@ -113,6 +113,12 @@ impl Wire {
         }
     }
 
+    /// The same, for heads of at most so many bytes.
+    pub(crate) fn with_head_of(mut self, bytes: usize) -> Self {
+        self.reader = self.reader.with_line_of(bytes);
+        self
+    }
+
     /// A request was read whole and its answer is not out.
     fn is_answering(&self) -> bool {
         self.reader.heads() != self.line.answered.load(Ordering::Relaxed)

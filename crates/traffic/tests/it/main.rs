@@ -14,6 +14,7 @@ mod heads;
 mod http2;
 mod in_front;
 mod letting_go;
+mod limits;
 mod logging;
 mod pools;
 mod shield;
