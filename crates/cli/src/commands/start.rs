@@ -32,6 +32,10 @@ pub(crate) struct Args {
     /// Release it although it was rolled back before.
     #[arg(long)]
     again: bool,
+    /// Move to the plan's `listen` address though the service is served on another one, which
+    /// closes when this release is stable.
+    #[arg(long)]
+    new_listen: bool,
     #[command(flatten)]
     follow: FollowArgs,
     #[command(flatten)]
@@ -77,6 +81,7 @@ impl Args {
             version: self.version.clone(),
             directory: folder(&self.plan)?,
             again: self.again,
+            new_listen: self.new_listen,
         })
     }
 }

@@ -67,6 +67,7 @@ impl Teller<'_> {
             plan: self.set.plan.clone(),
             version: build.to_string(),
             directory: self.set.folder()?.to_owned(),
+            new_listen: false,
             again: false,
             by: Actor { who: "you".to_owned(), via: "demo".to_owned() },
         };

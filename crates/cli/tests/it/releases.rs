@@ -99,7 +99,7 @@ fn a_promotion_names_the_stage_it_ended_and_ends_no_other_when_sent_twice() {
     assert!(promoted.out.starts_with("shop-2: some is ended. shop v2 entered stage all at 100%"));
     let again = ground.sluice(&["promote", "--stage", "some"]);
     assert_eq!(code(&again), 3, "{again:?}");
-    assert!(again.err.contains("read the stage \"some\"; the one under way is \"all\""));
+    assert!(again.err.contains("asked to end some, but all is under way"));
 }
 
 #[test]

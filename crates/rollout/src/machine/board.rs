@@ -149,6 +149,11 @@ impl Board {
     }
 }
 
+/// Who acts where nobody asked.
+fn itself() -> Actor {
+    Actor { who: "sluice".to_owned(), via: "queue".to_owned() }
+}
+
 impl ServiceFacts {
     fn leave_queue(&mut self, id: &RolloutId) {
         if self.waiting.as_ref() == Some(id) {
@@ -170,11 +175,21 @@ impl ServiceFacts {
     fn turn(&self) -> Option<(RolloutId, Input)> {
         let id = self.waiting.clone()?;
         if let Some(stopped) = &self.stopped {
-            let why = format!("{} was taken back while this one waited", stopped.rollout);
-            return Some((id, Input::Command(Command::Pause { why }, stopped.by.clone())));
+            let Stopped { rollout, by } = stopped;
+            let why = format!("{} took {rollout} back while this one waited", by.who);
+            return Some((id, Input::Command(Command::Pause { why }, itself())));
+        }
+        if self.active.is_some() {
+            return None;
         }
         let stable = self.stable.as_ref().map(|(release, _)| release.clone());
-        self.active.is_none().then_some((id, Input::Turn(stable)))
+        match &stable {
+            Some(stable) if self.underway.get(&id) == Some(&stable.digest) => {
+                let why = format!("its version serves already as {}", stable.id);
+                Some((id, Input::Command(Command::RollBack { why }, itself())))
+            }
+            _ => Some((id, Input::Turn(stable))),
+        }
     }
 
     /// A version that could not even be brought up was not judged: a missing variable or a

@@ -80,7 +80,7 @@ fn refuse_other_stage(rollout: &Rollout, stage: Option<&str>) -> Result<(), Refu
     if asked == current {
         return Ok(());
     }
-    let message = format!("read the stage {asked:?}; the one under way is {current:?}");
+    let message = format!("asked to end {asked}, but {current} is under way; nothing was ended");
     Err(refuse(rollout, "other-stage", &message))
 }
 

@@ -121,7 +121,7 @@ fn a_promotion_that_names_its_stage_ends_no_other() {
     assert_eq!(life.asks(named()), Ok(vec!["stage_started"]));
     assert_eq!(
         life.refuses(named()),
-        "shop-2 is running: read the stage \"one\"; the one under way is \"ten\""
+        "shop-2 is running: asked to end one, but ten is under way; nothing was ended"
     );
     assert_eq!(life.at(), "ten 10% running");
 }

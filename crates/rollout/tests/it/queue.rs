@@ -92,7 +92,7 @@ fn what_waits_is_kept_when_a_person_took_the_one_before_it_back() {
     let waiting = &queue.lives[1].rollout;
     assert_eq!(
         why(waiting),
-        "ada keeps it from beginning (shop-2 was taken back while this one waited)"
+        "sluice keeps it from beginning (ada took shop-2 back while this one waited)"
     );
     queue.takes(1, Input::Command(Command::Resume, ada()));
     assert_eq!(queue.turns(), ["began"]);
@@ -110,6 +110,20 @@ fn what_was_asked_for_after_a_person_took_one_back_begins() {
     assert_eq!(turns.len(), 1);
     assert_eq!(turns[0].0, newer.rollout.id);
     assert_eq!(newer.takes(turns[0].1.clone()), ["began"]);
+}
+
+#[test]
+fn what_waits_is_called_off_when_its_version_serves_by_then() {
+    let mut first = Life::asked_for(plan(), 1);
+    first.takes(Input::Turn(None));
+    first.takes(Input::Outcome(Outcome::Deployed));
+    let mut board = board_after(&first);
+    let mut same = Life::asked_for(plan(), 3);
+    same.rollout.release.digest = words("sha-v1");
+    let (at, created) = &same.log[0];
+    board.apply(*at, &same.rollout, created);
+    let [(_, input)] = board.turns().try_into().expect("one waits");
+    assert_eq!(same.takes(input), ["called_off"]);
 }
 
 #[test]

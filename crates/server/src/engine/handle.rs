@@ -25,6 +25,9 @@ pub struct Create {
     pub directory: String,
     /// Try it although it was rolled back before.
     pub again: bool,
+    /// Take the service's traffic on the plan's address once the release is stable, though it is
+    /// taken on another one today, which closes then.
+    pub new_listen: bool,
     /// Who asks.
     pub by: Actor,
 }

@@ -79,6 +79,11 @@ pub(super) struct Tally {
 const EMBEDDED: &str = "embedded";
 
 impl Proxies {
+    /// Whether a proxy runs inside this process.
+    pub(super) const fn has_embedded(&self) -> bool {
+        self.embedded.is_some()
+    }
+
     pub(super) fn new(embedded: Option<Proxy>, clock: Clock) -> Self {
         Self { embedded, remote: BTreeMap::new(), clock, began: clock.mark() }
     }

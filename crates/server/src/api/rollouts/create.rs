@@ -30,6 +30,10 @@ pub struct CreateRollout {
     /// Try it although the version was rolled back before.
     #[serde(default)]
     pub again: bool,
+    /// Move to the plan's `listen` address though the service is served on another one, which
+    /// closes when the release is stable.
+    #[serde(default)]
+    pub new_listen: bool,
 }
 
 /// The rollout that was made.
@@ -69,6 +73,7 @@ pub(super) async fn create(
         version: asked.version,
         directory: asked.directory,
         again: asked.again,
+        new_listen: asked.new_listen,
         by: caller.actor,
     };
     let id = app.engine.create(create).await?.to_string();

@@ -1,17 +1,21 @@
 //! Addresses to listen on: taken, and changed.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use super::world::World;
 use crate::shop::free_address;
 
 #[tokio::test]
 async fn a_service_whose_address_is_taken_keeps_no_other_from_being_served() {
-    let world = World::start(&[]).await;
-    let foreign = TcpListener::bind("127.0.0.1:0").unwrap();
-    let taken = foreign.local_addr().unwrap().to_string();
+    let mut world = World::start(&[]).await;
+    let taken = free_address();
     let other = format!("{}-other", world.service);
     let blocked = world.create_of(&other, "1.0", &taken).await.unwrap();
+    world.until(&blocked, "promoted").await;
+    world.crash().await;
+    let foreign = occupy(&taken).await;
+    world.start_again().await;
     world.until_view(&blocked, |view| view.notices.iter().any(|text| text.contains(&taken))).await;
     let id = world.canary().await;
     let in_force =
@@ -19,6 +23,40 @@ async fn a_service_whose_address_is_taken_keeps_no_other_from_being_served() {
     world.until_view(&id, in_force).await;
     drop(foreign);
     world.until_view(&id, |view| view.notices.is_empty()).await;
+    world.engine.stop().await;
+}
+
+/// Listens there as soon as whoever did before has left.
+async fn occupy(address: &str) -> TcpListener {
+    for _ in 0..1_000 {
+        if let Ok(listener) = TcpListener::bind(address) {
+            return listener;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{address} is never left");
+}
+
+#[tokio::test]
+async fn a_first_release_whose_address_is_taken_is_not_begun() {
+    let world = World::start(&[]).await;
+    let foreign = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = foreign.local_addr().unwrap().to_string();
+    let refused = world.create_of("blocked", "1.0", &taken).await.unwrap_err().to_string();
+    assert!(refused.starts_with(&format!("cannot listen on {taken}: ")), "{refused}");
+    drop(foreign);
+    world.create_of("blocked", "1.0", &taken).await.unwrap();
+    world.engine.stop().await;
+}
+
+#[tokio::test]
+async fn a_service_moves_to_another_address_on_purpose_alone() {
+    let mut world = World::start(&[]).await;
+    let first = world.create("1.0").await.unwrap();
+    world.until(&first, "promoted").await;
+    let before = std::mem::replace(&mut world.listen, free_address());
+    let refused = world.create("2.0").await.unwrap_err().to_string();
+    assert!(refused.contains(&before) && refused.ends_with("--new-listen"), "{refused}");
     world.engine.stop().await;
 }
 

@@ -14,6 +14,7 @@ use store::log::Log as _;
 use store::memory::{Fault, MemoryLog};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 use traffic::ProxySettings;
 
@@ -70,7 +71,10 @@ impl World {
 
     /// The engine dies where it stands; nothing of it runs on.
     pub(crate) async fn crash(&mut self) {
-        self.runtime.take().unwrap().shutdown_background();
+        let runtime = self.runtime.take().unwrap();
+        // A thread of its own that writes would go on beside the one that takes its place.
+        let ended = spawn_blocking(move || runtime.shutdown_timeout(PATIENCE));
+        ended.await.unwrap();
         timeout(PATIENCE, self.engine.ended()).await.expect("it ends");
     }
 
@@ -129,6 +133,7 @@ impl World {
             version: version.to_owned(),
             directory: std::env::temp_dir().display().to_string(),
             again: false,
+            new_listen: listen != self.listen,
             by: by(),
         };
         self.engine.create(create).await
