@@ -9,13 +9,17 @@ use server::view::RolloutState;
 use super::kit::{Api, Place, Program, Users, running, until};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_taken_port_is_said_and_taken_once_it_is_free_and_hinders_no_other_service() {
+async fn a_port_taken_meanwhile_is_said_and_taken_once_it_is_free_and_hinders_no_other_service() {
     let (place, other) = (Place::new(), Place::new());
-    let thief = TcpListener::bind(place.front).unwrap();
-    let _controller = Program::up(&place);
+    let controller = Program::up(&place);
     let api = Api::of(&place).await;
     let stages = "  - { name: half, traffic: 50%, for: 1h }\n  - { name: all, traffic: 100% }\n";
     let id = api.create(&place, &place.plan(stages), "v1").await;
+    api.until_state(&id, "promoted").await;
+    controller.interrupt().await;
+    let thief = TcpListener::bind(place.front).unwrap();
+    let _controller = Program::up(&place);
+    api.answers().await;
     let says = format!("cannot listen on {}", place.front);
     until("it says that the port is taken", async || {
         let view = api.rollout(&id).await.ok()?;

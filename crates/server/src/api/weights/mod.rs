@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use super::app::App;
 use super::errors::ApiError;
-use crate::view::{RolloutState, RolloutView, Weights};
+use crate::view::{RolloutView, Weights};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(read::read, write::write))
@@ -50,7 +50,7 @@ impl Asked {
 
 /// The rollout whose canary shares the traffic: not over, and not in the queue.
 fn under_way(views: &[RolloutView]) -> Option<&RolloutView> {
-    views.iter().find(|view| !view.over && view.state != RolloutState::Waiting)
+    views.iter().find(|view| !view.over && view.begun)
 }
 
 /// What the proxy has in force; what the log asks for while that is not known.
@@ -59,5 +59,10 @@ fn weights(view: Option<&RolloutView>) -> Weights {
         let track = view.tracks.iter().find(|track| track.track == "canary");
         track.and_then(|track| track.in_force).unwrap_or(view.weight)
     });
+    shares(canary)
+}
+
+/// The pair of shares in which the canary has this weight.
+fn shares(canary: Weight) -> Weights {
     Weights { stable: canary.rest().fraction(), canary: canary.fraction() }
 }

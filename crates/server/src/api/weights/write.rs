@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use rollout::machine::{Command, RolloutId};
 use rollout::units::Weight;
 
-use super::{Asked, under_way, weights};
+use super::{Asked, shares, under_way};
 use crate::api::access::Caller;
 use crate::api::app::App;
 use crate::api::errors::{ApiError, ChangeErrors};
@@ -25,7 +25,7 @@ const TOLERANCE: f64 = 1e-9;
     tag = "weights",
     params(Asked),
     request_body = Weights,
-    responses((status = 200, description = "The shares now", body = Weights), ChangeErrors)
+    responses((status = 200, description = "The shares asked for from now on", body = Weights), ChangeErrors)
 )]
 pub(super) async fn write(
     State(app): State<App>,
@@ -40,13 +40,15 @@ pub(super) async fn write(
     };
     let id = RolloutId(view.id.clone());
     app.engine.command(&id, Command::Limit { weight }, caller.actor).await?;
-    Ok(Json(weights(Some(&app.engine.view(&id).await?))))
+    // What was asked for and is durable; a proxy of its own has it in force within a second, and
+    // until then what is in force would be the old pair.
+    Ok(Json(shares(app.engine.view(&id).await?.weight)))
 }
 
 /// Without a canary its weight is zero already; any other is refused.
 fn nothing_under_way(weight: Weight) -> Result<Json<Weights>, ApiError> {
     if weight == Weight::ZERO {
-        return Ok(Json(weights(None)));
+        return Ok(Json(shares(Weight::ZERO)));
     }
     let message =
         format!("read a canary weight of {weight}; no rollout is under way, so there is no canary");
