@@ -85,8 +85,10 @@ impl Core {
         let last = rollout.records.last();
         let mut tracks = Vec::new();
         if let Some(stable) = wanted.stable.or(rollout.stable.as_ref()) {
-            let totals = last.map(|record| record.stable.clone()).unwrap_or_default();
-            let mut track = self.track_view("stable", service, stable, totals);
+            let is_own = stable.id == rollout.release.id;
+            let totals = last.map(|it| if is_own { &it.canary } else { &it.stable });
+            let mut track =
+                self.track_view("stable", service, stable, totals.cloned().unwrap_or_default());
             track.in_force = in_force.map(Weight::rest);
             tracks.push(track);
         }
@@ -99,7 +101,17 @@ impl Core {
             tracks.push(track);
         }
         share(&mut tracks);
+        if self.is_past(rollout) {
+            tracks.iter_mut().for_each(forget_now);
+        }
         tracks
+    }
+
+    /// Whether what is observed now belongs to another rollout of the service.
+    fn is_past(&self, rollout: &Rollout) -> bool {
+        let Some(facts) = self.board.service(&rollout.plan.service) else { return false };
+        let newest = format!("{}-{}", rollout.plan.service, facts.newest);
+        rollout.is_over() && (facts.active.is_some() || rollout.id.0 != newest)
     }
 
     fn track_view(
@@ -155,6 +167,12 @@ impl Core {
 #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
 fn micros_to_millis(micros: u64) -> f64 {
     micros as f64 / 1_000.0
+}
+
+/// Leaves what the log knows, and nothing of this moment.
+fn forget_now(track: &mut TrackView) {
+    (track.share, track.in_force, track.withheld) = (None, None, None);
+    (track.per_second, track.in_flight) = (0.0, 0);
 }
 
 /// Each track's share of the requests of the last few seconds.
