@@ -130,6 +130,7 @@ impl Model {
             (Place::Deploying | Place::Stage(_) | Place::Bake, Event::RollbackStarted { .. }) => {
                 Some(Place::Back)
             }
+            (Place::Back, Event::BlockObserved { .. }) => Some(Place::Back),
             (Place::Back, Event::RolledBack) => Some(Place::Over),
             _ => None,
         }

@@ -118,6 +118,22 @@ fn the_canary_is_held_at_a_smaller_share_and_never_at_a_larger_one() {
     eventually("zero is a rollback", || ground.sluice(&["status", "shop-2"]).code == Some(4));
 }
 
+#[tokio::test]
+async fn the_report_knows_the_requests_that_shut_the_gate() {
+    let _turn = crate::LOAD.lock().await;
+    let ground = Ground::new();
+    let _controller = ground.up(&[]);
+    assert_eq!(ground.sluice(&["start", "sluice.yaml", "--version", "v1", "--wait"]).code, Some(0));
+    let front = format!("127.0.0.1:{}", ground.front);
+    let _load = ground.start("load", &["demo-load", "--to", &front, "--rate", "300"]);
+    let bad = ground.sluice(&["start", "sluice.yaml", "--version", "v3", "--wait"]);
+    assert_eq!(code(&bad), 4, "{bad:?}");
+    eventually("v3 is out", || ground.rollout("shop-2")["state"] == "rolled back");
+    let report = ground.json(&["report", "shop-2", "--format", "json"]);
+    let canary = &report["stages"][0]["canary"];
+    assert!(canary["errors"].as_u64().unwrap() >= 8, "{report:#}");
+}
+
 #[test]
 fn a_wrong_token_is_refused_and_a_missing_one_says_where_it_was_sought() {
     let ground = Ground::new();

@@ -57,12 +57,16 @@ impl Rollout {
             }
             Event::StageStarted { index, .. } => self.begin_stage(at, *index),
             Event::BakeStarted { .. } => self.begin_bake(at),
-            Event::BlockObserved { block } => self.observe(block),
+            Event::BlockObserved { block } => {
+                self.observe(block);
+                self.observe_last(block);
+            }
             Event::Paused { why, by } => self.pause(at, why, &by.who),
             Event::Resumed { .. } => self.resume(),
             Event::RollbackStarted { cause } => {
                 self.close_record(at);
-                self.state = State::RollingBack { since: at, cause: cause.clone() };
+                let counted_to = self.running().map_or(at, |running| running.counted_to);
+                self.state = State::RollingBack { since: at, counted_to, cause: cause.clone() };
             }
             Event::RolledBack => self.rolled_back(at),
             Event::Promoted { .. } => self.end(at, End::Promoted),
@@ -118,6 +122,19 @@ impl Rollout {
             asked: false,
             ..running
         });
+    }
+
+    /// Traffic of a rollout that goes back is no evidence any more, but the report tells of all
+    /// of it: of what shut the gate, and of what was under way then.
+    fn observe_last(&mut self, block: &Block) {
+        let State::RollingBack { counted_to, .. } = &mut self.state else {
+            return;
+        };
+        *counted_to = block.to.max(*counted_to);
+        if let Some(record) = self.records.last_mut() {
+            let end = record.ended_at.unwrap_or(block.to).min(block.to);
+            record.add(&block.canary, &block.stable, end.since(block.from));
+        }
     }
 
     fn observe(&mut self, block: &Block) {

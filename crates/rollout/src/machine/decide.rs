@@ -34,13 +34,20 @@ fn turn(rollout: &Rollout, stable: Option<Release>) -> Vec<Event> {
 /// Takes a window in and judges the stage anew. Windows that overlap what was counted, or
 /// run backwards, are dropped: the same requests must not be evidence twice.
 fn evidence(rollout: &Rollout, block: Block, now: Timestamp) -> Vec<Event> {
-    let Some(running) = rollout.running() else {
-        return Vec::new();
+    let counted_to = match &rollout.state {
+        State::RollingBack { counted_to, .. } => *counted_to,
+        _ => match rollout.running() {
+            Some(running) => running.counted_to,
+            None => return Vec::new(),
+        },
     };
-    if block.from < running.counted_to || block.to <= block.from {
+    if block.from < counted_to || block.to <= block.from {
         return Vec::new();
     }
     let observed = Event::BlockObserved { block };
+    if rollout.running().is_none() {
+        return vec![observed];
+    }
     let mut after = rollout.clone();
     after.apply(now, &observed);
     let mut events = vec![observed];

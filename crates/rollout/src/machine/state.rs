@@ -94,6 +94,8 @@ pub enum State {
     RollingBack {
         /// Since when.
         since: Timestamp,
+        /// The end of the last window counted.
+        counted_to: Timestamp,
         /// Why.
         cause: Cause,
     },

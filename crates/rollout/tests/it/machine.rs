@@ -78,6 +78,22 @@ fn a_trip_rolls_back_the_release_it_is_about_and_no_other() {
 }
 
 #[test]
+fn what_was_counted_when_the_gate_was_shut_is_on_record_and_no_evidence() {
+    let mut life = Life::in_stage_one(plan());
+    life.takes(Input::Command(roll_back(), ada()));
+    let counts = |requests: u64, failures: u64| {
+        Reading::Counts(TrackCounts { requests, failures, ..TrackCounts::default() })
+    };
+    let from = life.now;
+    assert_eq!(life.block(counts(34, 22), counts(1_000, 0)), ["block_observed"]);
+    let again = Block { from, to: life.now, canary: counts(34, 22), stable: counts(1_000, 0) };
+    assert!(life.takes(Input::Evidence(again)).is_empty(), "the same window");
+    let record = life.rollout.records.last().expect("a stage was entered");
+    assert_eq!((record.canary.requests, record.canary.failures), (34, 22));
+    assert_eq!(life.at(), "- 0% rolling back");
+}
+
+#[test]
 fn a_paused_rollout_counts_and_does_not_move_until_it_is_resumed() {
     let mut life = Life::in_stage_one(plan());
     assert_eq!(life.asks(pause()), Ok(vec!["paused"]));

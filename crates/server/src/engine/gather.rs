@@ -1,7 +1,7 @@
 //! Windows of traffic: raw counter differences, aligned one after the other.
 
 use rollout::evidence::{Block, Reading};
-use rollout::machine::{Input, Rollout, RolloutId};
+use rollout::machine::{Input, Rollout, RolloutId, State};
 use rollout::units::Timestamp;
 
 use super::clock::Mark;
@@ -34,8 +34,16 @@ impl Core {
             }
         }
         let rollouts = &self.rollouts;
-        self.windows
-            .retain(|id, _| rollouts.get(id).is_some_and(|rollout| rollout.running().is_some()));
+        self.windows.retain(|id, _| rollouts.get(id).is_some_and(is_counted));
+    }
+
+    /// What was counted since the last window of a rollout whose canary is out: the requests that
+    /// shut the gate, and those under way then. Without it the report would not know them.
+    pub(super) async fn gather_last(&mut self, id: &RolloutId) {
+        let Some(window) = self.windows.remove(id) else { return };
+        let Some(rollout) = self.rollouts.get(id) else { return };
+        let block = close(rollout, &window, &self.proxies.tally(), window.began.elapsed());
+        self.feed_logged(id, Input::Evidence(block)).await;
     }
 
     /// The window that has just ended for this rollout, if one has, and the one after it. A
@@ -62,6 +70,11 @@ impl Core {
         let next = Window { stage, from: block.to, began: self.clock.mark(), base: now };
         Some((block, next))
     }
+}
+
+/// Whether what its canary does is still of interest.
+const fn is_counted(rollout: &Rollout) -> bool {
+    rollout.running().is_some() || matches!(rollout.state, State::RollingBack { .. })
 }
 
 fn close(rollout: &Rollout, window: &Window, now: &Tally, length: rollout::units::Millis) -> Block {

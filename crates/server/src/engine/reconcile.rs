@@ -97,6 +97,9 @@ impl Core {
             // before it has been gone.
             let patient = self.started.elapsed() < rollout.plan.deploy.ready_within.times(2);
             if let Some(outcome) = self.outcome(rollout) {
+                if outcome == Outcome::Withdrawn {
+                    self.gather_last(&id).await;
+                }
                 self.feed_logged(&id, Input::Outcome(outcome)).await;
             }
             if !patient {
