@@ -2,7 +2,6 @@
 
 use std::fmt::Display;
 use std::future::pending;
-use std::pin::Pin;
 use std::time::Duration;
 
 use crossterm::event::{self, Event};
@@ -12,6 +11,7 @@ use ratatui::layout::{Constraint, Layout};
 use ratatui::widgets::Paragraph;
 use server::view::RolloutView;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::interval;
 
 use super::keys::{Action, Keys, Step};
@@ -42,10 +42,12 @@ pub(crate) async fn watch(client: &Client, id: &str) -> Result<Exit, Failure> {
         keys: Keys::default(),
         scroll: 0,
         colour,
+        acting: None,
     };
     let mut terminal = ratatui::try_init().map_err(Failure::ours)?;
     let ended = watch.run(&mut terminal, read_events()).await;
     ratatui::restore();
+    watch.hear_out().await?;
     watch.leave(ended)
 }
 
@@ -55,8 +57,12 @@ enum End {
     Left,
 }
 
-/// An action that was asked for: what it was, and what the controller answers.
-type Acting = Pin<Box<dyn Future<Output = (&'static str, Result<RolloutView, Failure>)> + Send>>;
+/// An action that was asked for: what it was, and what the controller answers. It goes on whatever
+/// becomes of the view.
+struct Acting {
+    name: &'static str,
+    answer: JoinHandle<Result<RolloutView, Failure>>,
+}
 
 struct Watch {
     client: Client,
@@ -68,6 +74,8 @@ struct Watch {
     /// Lines scrolled past.
     scroll: u16,
     colour: bool,
+    /// The last action, until it is answered.
+    acting: Option<Acting>,
 }
 
 impl Watch {
@@ -82,7 +90,6 @@ impl Watch {
         B::Error: Display,
     {
         let mut updates = follow(self.client.clone(), self.id.clone());
-        let mut acting: Option<Acting> = None;
         let mut tick = interval(REDRAW);
         let mut stop = signals::Stop::new().map_err(Failure::ours)?;
         loop {
@@ -94,14 +101,15 @@ impl Watch {
                 },
                 Some(event) = events.recv() => match self.event(&event) {
                     Step::Quit => return Ok(End::Left),
-                    Step::Do(_) if acting.is_some() => {
+                    // Nothing stands in front of a rollback.
+                    Step::Do(action) if self.acting.is_some() && action.name != "rollback" => {
                         self.keys.say("the last action is not answered yet".to_owned(), Tone::Warn);
                     }
-                    Step::Do(action) => acting = Some(self.act(action)),
+                    Step::Do(action) => self.acting = Some(self.act(action)),
                     Step::Stay | Step::Scroll(_) => {}
                 },
-                (name, answer) = answered(&mut acting) => {
-                    acting = None;
+                (name, answer) = answered(&mut self.acting) => {
+                    self.acting = None;
                     self.answered(name, answer);
                 }
                 _ = tick.tick() => {}
@@ -131,16 +139,36 @@ impl Watch {
         step
     }
 
-    /// Asks for an action. It is under way while the future is polled.
+    /// Asks for an action.
     fn act(&self, action: Action) -> Acting {
         let (client, id) = (self.client.clone(), self.id.clone());
-        Box::pin(async move {
-            let answer = match action.name {
-                "promote" => client.promote(&id, action.stage.as_deref(), "").await,
+        let Action { name, stage } = action;
+        let answer = tokio::spawn(async move {
+            match name {
+                "promote" => client.promote(&id, stage.as_deref(), "").await,
                 name => client.act(&id, name, "").await,
-            };
-            (action.name, answer)
-        })
+            }
+        });
+        Acting { name, answer }
+    }
+
+    /// Whoever asked for something and left at once still gets to know what became of it.
+    async fn hear_out(&mut self) -> Result<(), Failure> {
+        let Some(Acting { name, .. }) = &self.acting else { return Ok(()) };
+        let name = *name;
+        note(&format!("waiting for the answer to {name} ..."));
+        let mut stop = signals::Stop::new().map_err(Failure::ours)?;
+        tokio::select! {
+            (name, answer) = answered(&mut self.acting) => match answer {
+                Ok(view) => {
+                    note(&format!("{name}: done"));
+                    self.view = Some(view);
+                    Ok(())
+                }
+                Err(failure) => Err(failure),
+            },
+            () = stop.wait() => Err(Failure::ours(format!("{name} is not answered; whether it was done, `sluice status` tells"))),
+        }
     }
 
     fn answered(&mut self, name: &str, answer: Result<RolloutView, Failure>) {
@@ -204,7 +232,7 @@ impl Watch {
 /// What the controller answers to the action under way; nothing while there is none.
 async fn answered(acting: &mut Option<Acting>) -> (&'static str, Result<RolloutView, Failure>) {
     match acting {
-        Some(asked) => asked.await,
+        Some(Acting { name, answer }) => (name, answer.await.map_err(Failure::ours).flatten()),
         None => pending().await,
     }
 }
@@ -247,9 +275,10 @@ mod tests {
             keys: Keys::default(),
             scroll: 0,
             colour: false,
+            acting: None,
         };
-        let (keys, events) = mpsc::channel(4);
-        for key in ['p', 'y', 'p', 'y'] {
+        let (keys, events) = mpsc::channel(8);
+        for key in ['p', 'y', 'p', 'y', 'b', 'y'] {
             keys.send(key_of(KeyCode::Char(key), KeyModifiers::NONE)).await.unwrap();
         }
         let mut terminal = Terminal::new(TestBackend::new(80, 40)).unwrap();
@@ -259,7 +288,10 @@ mod tests {
         let (ended, ()) = tokio::join!(watch.run(&mut terminal, events), leave);
         assert!(matches!(ended, Ok(End::Left)));
         let footer = paint::plain(&watch.keys.footer(watch.view.as_ref()));
-        assert!(footer.contains("the last action is not answered yet"), "{footer}");
+        assert!(footer.contains("asking to rollback"), "{footer}");
+        let waiting = watch.acting.expect("it is heard out");
+        assert_eq!(waiting.name, "rollback", "nothing stands in front of it");
+        assert!(!waiting.answer.is_finished());
     }
 
     fn key_of(code: KeyCode, modifiers: KeyModifiers) -> Event {
