@@ -120,7 +120,9 @@ impl Board {
                 facts.reject(at, after, cause);
                 facts.go_back(after, cause);
             }
-            Event::Paused { .. } if facts.waiting.as_ref() == Some(&after.id) => {
+            Event::Paused { .. } | Event::Resumed { .. }
+                if facts.waiting.as_ref() == Some(&after.id) =>
+            {
                 facts.stopped = None;
             }
             _ => {}

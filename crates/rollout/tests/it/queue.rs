@@ -99,6 +99,17 @@ fn what_waits_is_kept_when_a_person_took_the_one_before_it_back() {
 }
 
 #[test]
+fn what_a_person_had_paused_before_begins_when_it_is_resumed_once() {
+    let mut queue = Queue::new();
+    queue.takes(1, Input::Command(pause(), ada()));
+    queue.takes(0, Input::Command(roll_back(), ada()));
+    assert!(queue.turns().is_empty(), "it is paused already");
+    queue.takes(0, Input::Outcome(Outcome::Withdrawn));
+    queue.takes(1, Input::Command(Command::Resume, ada()));
+    assert_eq!(queue.turns(), ["began"]);
+}
+
+#[test]
 fn what_was_asked_for_after_a_person_took_one_back_begins() {
     let mut queue = Queue::new();
     queue.takes(0, Input::Command(roll_back(), ada()));
