@@ -148,6 +148,10 @@ fn check_names(nodes: &[Node], findings: &mut Findings<'_>) {
     let mut seen = BTreeSet::new();
     for name in nodes.iter().filter_map(|node| node.get("name")) {
         let Some(text) = name.text() else { continue };
+        if text == "bake" {
+            let message = "read the name `bake`; allowed: any other, the time after the last stage is called so";
+            findings.error("reserved-name", name.place(), message, None);
+        }
         if !seen.insert(text) {
             let message = format!("read the name `{text}` a second time; allowed: once in a plan");
             findings.error("duplicate-stage", name.place(), message, None);

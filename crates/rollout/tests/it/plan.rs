@@ -136,6 +136,7 @@ fn a_plan_has_stages_with_names() {
     let (head, _) = LEAST.split_once("stages:").expect("there are stages");
     insta::assert_snapshot!(refused(&format!("{head}stages: []\n")));
     insta::assert_snapshot!(refused(&with("name: canary", "name: The Canary")));
+    insta::assert_snapshot!(refused(&with("name: canary", "name: bake")));
 }
 
 #[test]
