@@ -35,6 +35,31 @@ fn accept(ground: &Ground) -> Said {
     ground.sluice(&["audit", "accept", "--why", "there is no better copy"])
 }
 
+/// Makes the event with a reason on record no JSON any more.
+fn spoil(ground: &Ground, said: &[u8]) {
+    let path = ground.path("state/sluice.sqlite");
+    let mut bytes = fs::read(&path).unwrap();
+    let copies = (0..bytes.len() - said.len()).filter(|&at| bytes[at..].starts_with(said));
+    for at in copies.collect::<Vec<_>>() {
+        bytes[at + said.len()] = b'{';
+    }
+    fs::write(&path, bytes).unwrap();
+}
+
+#[test]
+fn a_rollout_that_cannot_be_replayed_is_set_aside_and_stable_serves() {
+    let ground = Ground::new();
+    let controller = ground.up(&[]);
+    ground.release_two();
+    assert_eq!(ground.sluice(&["pause", "--why", "spoil me"]).code, Some(0));
+    let _controller = again(&ground, controller, || spoil(&ground, b"spoil me"));
+    let first = ground.rollout("shop-1");
+    assert_eq!(first["state"], "promoted", "{first:#}");
+    let status = ground.sluice(&["status", "shop-1", "--no-watch"]);
+    assert!(status.out.contains("shop-2 is set aside"), "{status:?}");
+    crate::ground::eventually("stable serves", || ground.visit() == Some(200));
+}
+
 #[test]
 fn a_log_without_its_anchor_or_with_a_changed_event_is_frozen_until_it_is_accepted() {
     let ground = Ground::new();

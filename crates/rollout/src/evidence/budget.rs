@@ -29,7 +29,9 @@ const VERDICT_RESTART: Millis = Millis::from_secs(300);
 const VERDICT_RESTARTS_AT_LEAST: u32 = 96;
 /// How often trips do.
 const TRIP_RESTART: Millis = Millis::from_secs(10);
-/// Trips spread their cash over at least an hour: stages often last longer than their soak.
+/// Trips spread what time puts in over at least an hour: stages often last longer than their soak.
+/// What is put in after failures comes out of the same cash: hours with some of them cost a trip a
+/// few failures more.
 const TRIP_RESTARTS_AT_LEAST: u32 = 360;
 /// What nobody would roll back for: a canary half as bad again as stable.
 pub(super) const PSI: f64 = 1.5;

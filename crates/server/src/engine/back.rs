@@ -1,6 +1,6 @@
 //! Going back, also while the log cannot be written.
 
-use rollout::machine::{Event, Input, RolloutId};
+use rollout::machine::{Actor, Command, Event, Input, RolloutId, State};
 use rollout::units::Timestamp;
 
 use super::core::Core;
@@ -81,11 +81,24 @@ impl Core {
     pub(super) async fn retry_going_back(&mut self) {
         let wanted = self.going_back.iter().map(|(id, back)| (id.clone(), back.input.clone()));
         for (id, input) in wanted.collect::<Vec<_>>() {
-            if self.feed_logged(&id, input).await {
-                // Written now, or found to have been written.
+            let written = self.feed_logged(&id, input).await;
+            if written && !self.is_back(&id) {
+                // What demanded it leads to nothing any more, a start that took too long by a
+                // clock that was set back since. That it was to go back still stands.
+                let why = "it was on its way back before".to_owned();
+                let by = Actor { who: "sluice".to_owned(), via: "engine".to_owned() };
+                self.feed_logged(&id, Input::Command(Command::RollBack { why }, by)).await;
+            }
+            if self.is_back(&id) {
                 self.gone_back(&id).await;
             }
         }
+    }
+
+    /// Whether the log has it that a rollout goes back, or is over.
+    fn is_back(&self, id: &RolloutId) -> bool {
+        let Some(rollout) = self.rollouts.get(id) else { return true };
+        rollout.is_over() || matches!(rollout.state, State::RollingBack { .. })
     }
 
     /// A rollout that must go back does nothing else first.

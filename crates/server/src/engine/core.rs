@@ -58,7 +58,7 @@ pub(super) struct Core {
     /// Releases that have left and still answer requests under way.
     pub(super) leaving: BTreeMap<String, Leaving>,
     pub(super) rates: Rates,
-    /// Why nothing may advance: the log is shorter than it was.
+    /// Why nothing may advance: the log is shorter than it was, changed, or without its anchor.
     pub(super) frozen: Option<String>,
     /// What was last pushed to the proxies.
     pub(super) snapshot: Snapshot,

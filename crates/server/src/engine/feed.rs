@@ -1,5 +1,7 @@
 //! One input, from the decision to the state: decide, append, apply.
 
+use std::collections::BTreeMap;
+
 use rollout::machine::{Event, Input, Refusal, Rollout, RolloutId, decide, deliveries, explain};
 use rollout::units::Timestamp;
 use store::log::{Append, AppendError, Entry, Failure};
@@ -153,6 +155,7 @@ impl Core {
             rollouts: std::mem::take(&mut self.rollouts),
             last_moves: std::mem::take(&mut self.last_moves),
             board: std::mem::take(&mut self.board),
+            unreadable: BTreeMap::new(),
         };
         let taken = records.iter().try_for_each(|record| recovered.take(record));
         self.rollouts = recovered.rollouts;

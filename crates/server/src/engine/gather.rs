@@ -43,7 +43,9 @@ impl Core {
         let Some(window) = self.windows.remove(id) else { return };
         let Some(rollout) = self.rollouts.get(id) else { return };
         let block = close(rollout, &window, &self.proxies.tally(), window.began.elapsed());
-        self.feed_logged(id, Input::Evidence(block)).await;
+        if !self.feed_logged(id, Input::Evidence(block)).await {
+            self.windows.insert(id.clone(), window);
+        }
     }
 
     /// The window that has just ended for this rollout, if one has, and the one after it. A

@@ -20,6 +20,8 @@ pub(super) struct Recovered {
     /// Why each rollout last moved, one sentence.
     pub(super) last_moves: BTreeMap<RolloutId, String>,
     pub(super) board: Board,
+    /// Rollouts that cannot be replayed, and why. Their services stay with what is stable.
+    pub(super) unreadable: BTreeMap<RolloutId, String>,
 }
 
 /// How many records are read at a time.
@@ -35,6 +37,7 @@ pub(super) async fn recover(store: &Store) -> Result<(Recovered, Trail), EngineE
         rollouts: BTreeMap::new(),
         last_moves: BTreeMap::new(),
         board: Board::default(),
+        unreadable: BTreeMap::new(),
     };
     let mut after = 0;
     loop {
@@ -43,12 +46,21 @@ pub(super) async fn recover(store: &Store) -> Result<(Recovered, Trail), EngineE
         after = last.position;
         for record in &page {
             trail.take(record);
-            recovered.take(record)?;
+            if let Err(error) = recovered.take(record) {
+                recovered.set_aside(record, &error);
+            }
         }
     }
 }
 
 impl Recovered {
+    /// One rollout that cannot be replayed must not keep the others from going back.
+    fn set_aside(&mut self, record: &Record, error: &EngineError) {
+        let id = RolloutId(record.rollout.clone());
+        self.rollouts.remove(&id);
+        self.unreadable.entry(id).or_insert_with(|| error.to_string());
+    }
+
     /// Takes one record in, after all that came before it.
     pub(super) fn take(&mut self, record: &Record) -> Result<(), EngineError> {
         let event: Event = read(record)?;
@@ -69,6 +81,8 @@ impl Recovered {
                 )));
             }
         };
+        // What the log says its number is: after a gap, counting would fall behind it.
+        after.seq = record.seq;
         self.board.apply(record.at, after, &event);
         if moves(&event) {
             self.last_moves.insert(id, explain(after, &event));

@@ -82,13 +82,23 @@ pub async fn start(
         unserved: None,
         snapshots,
         changes,
-        notices: frozen.iter().map(|why| ("frozen".to_owned(), why.clone())).collect(),
+        notices: frozen
+            .iter()
+            .map(|why| ("frozen".to_owned(), why.clone()))
+            .chain(recovered.unreadable.iter().map(aside))
+            .collect(),
         frozen,
         owed: owed.clone(),
     };
     tokio::spawn(run(core, inbox, trips));
     tokio::spawn(outbox::run(engine.clone(), owed, clock));
     Ok(engine)
+}
+
+/// What an operator should know of a rollout that could not be replayed.
+fn aside((id, why): (&RolloutId, &String)) -> (String, String) {
+    let text = format!("{id} is set aside and its service stays with what is stable: {why}");
+    (format!("aside/{id}"), text)
 }
 
 fn embedded(settings: &EngineSettings) -> Result<Option<Proxy>, EngineError> {
