@@ -157,12 +157,13 @@ impl Spare {
             },
             None => late,
         };
+        // Before stable is waited for: a client that gives up meanwhile takes nothing back.
+        visit.answered(fault.0.as_u16(), fault.1);
+        visit.uploads(upload);
         let rival = match rival {
             Some(rival) => rival,
             None => replay.await,
         };
-        visit.answered(fault.0.as_u16(), fault.1);
-        visit.uploads(upload);
         self.relieved(visit, rival)
     }
 

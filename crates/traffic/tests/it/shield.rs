@@ -1,6 +1,8 @@
 //! What the canary fails is answered by stable, where that is safe and still possible.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +12,7 @@ use hyper::body::{Frame, Incoming};
 use rollout::route::{ServiceRoute, Shield, ShieldErrors};
 use rollout::units::Millis;
 use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use traffic::{Causes, Proxy};
 
 use crate::blunt::{blunt, read_head};
@@ -247,4 +250,40 @@ async fn a_canary_that_is_slow_as_stable_is_has_not_failed() {
     assert_eq!(answer.text(), "v2");
     assert_eq!(stable.requests(), 1, "stable was asked");
     assert_eq!(canary_counts(&proxy), (1, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_gives_up_on_stable_takes_no_failure_of_the_canary_back() {
+    let broke = Arc::new(AtomicBool::new(false));
+    let says = Arc::clone(&broke);
+    let canary = blunt(move |mut stream, _| {
+        let says = Arc::clone(&says);
+        async move {
+            while let head = read_head(&mut stream).await
+                && head.starts_with("GET /health")
+            {
+                let well = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+                stream.write_all(well.as_bytes()).await.unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            stream.set_zero_linger().unwrap();
+            drop(stream);
+            says.store(true, Ordering::Relaxed);
+        }
+    })
+    .await;
+    let stable = Backend::start(|_| std::future::pending()).await;
+    let mut service = shielded(stable.address, canary);
+    service.shield.as_mut().unwrap().timeout = Millis(100);
+    let (proxy, address) = proxy(service).await;
+    let mut client = TcpStream::connect(address).await.unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    until("the canary has failed", || broke.load(Ordering::Relaxed)).await;
+    // Long enough for the proxy to have seen it.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    client.set_zero_linger().unwrap();
+    drop(client);
+    let counts = || counted(&proxy, "v2").counts;
+    until("it is counted", || counts().requests + counts().client_gone > 0).await;
+    assert_eq!((counts().requests, counts().failures, counts().client_gone), (1, 1, 0));
 }
