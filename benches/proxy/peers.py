@@ -39,7 +39,7 @@ class Running:
 def answers(port, path="/"):
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2) as answer:
-            return answer.status == 200
+            return 200 <= answer.status < 300
     except (urllib.error.URLError, OSError):
         return False
 
