@@ -61,8 +61,20 @@ class Field:
         return self
 
     def __exit__(self, *_):
+        versions = self.versions()
         for process in reversed(self.running):
             process.stop()
+        # With proxies of their own, versions go on without their controller, as they should.
+        for pid in versions:
+            os.kill(pid, signal.SIGTERM)
+
+    def versions(self):
+        """The processes of stable and canary, from `ready on 127.0.0.1:4711 (pid 12)`."""
+        try:
+            ready = [track["process"] for track in self.view()["tracks"]]
+        except (machine.Trouble, ValueError):
+            return []
+        return [int(told.rpartition("(pid ")[2].rstrip(")")) for told in ready if "(pid " in told]
 
     def sluice(self, *args):
         """A command of Sluice; what it printed."""
@@ -132,5 +144,9 @@ stages:
         conf = self.folder / template
         conf.write_text(text)
         peer = Running(command(conf), self.own, self.folder, name)
-        machine.until(f"{name} answers", lambda: answers(port))
+        try:
+            machine.until(f"{name} answers", lambda: answers(port))
+        except machine.Trouble:
+            peer.stop()
+            raise
         return port, peer.pid, peer.stop
