@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, SET_COOKIE};
+use http::request::Parts;
 use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use rollout::bucket::bucket;
@@ -47,14 +48,16 @@ pub(crate) struct Client {
 }
 
 /// Where one request goes, decided under one snapshot.
-struct Decided {
-    seat: Seat,
-    time: Times,
+#[derive(Debug)]
+pub(crate) struct Decided {
+    pub seat: Seat,
+    pub time: Times,
     /// Who answers in the canary's place when that fails.
-    cover: Option<Cover>,
+    pub cover: Option<Cover>,
     /// The cookie that keeps a new user on this side.
-    cookie: Option<HeaderValue>,
-    user: u32,
+    pub cookie: Option<HeaderValue>,
+    /// The user's bucket, for the access log.
+    pub user: u32,
 }
 
 /// Answers one request. Never fails: what goes wrong is an answer too.
@@ -84,12 +87,14 @@ async fn serve(
     started: Instant,
 ) -> Response<Reply> {
     let asker = client.origin.asker(request.headers());
-    let Some(decided) = client.decide(&request, &asker) else {
+    let (head, body) = request.into_parts();
+    let Some(decided) = client.decide(&head, &asker) else {
         client.slot.unserved.fetch_add(1, Ordering::Relaxed);
         return client.text(StatusCode::SERVICE_UNAVAILABLE, "no release serves here\n");
     };
     let Decided { seat, time, cover, cookie, user } = decided;
-    let entry = client.worker.log.as_ref().map(|_| client.entry(&request, &asker, &seat, user));
+    let entry = client.worker.log.as_ref().map(|_| client.entry(&head, &asker, &seat, user));
+    let request = Request::from_parts(head, body);
     let mut visit = Visit::begin(&client.worker, seat, started, &client.line, entry);
     let mut response = match forward(client, request, &asker, cover, &mut visit, &time).await {
         Ok(forwarded) => forwarded.into_response(client, visit, time),
@@ -181,9 +186,10 @@ impl Forwarded {
 }
 
 impl Client {
-    fn decide(&self, request: &Request<Incoming>, asker: &Asker) -> Option<Decided> {
+    /// Where a request with this head goes; `None` when no release serves here.
+    pub(crate) fn decide(&self, head: &Parts, asker: &Asker) -> Option<Decided> {
         let state = self.slot.state.load();
-        let key = state.tie.key(request.headers(), &asker.address, &self.worker.keys);
+        let key = state.tie.key(&head.headers, &asker.address, &self.worker.keys);
         let seat = split::choose(&state, key.as_str())?;
         let cookie = match &key {
             Key::Fresh(fresh) => state.tie.set_cookie(fresh),
@@ -195,13 +201,8 @@ impl Client {
         Some(Decided { seat, time: state.time, cover, cookie, user })
     }
 
-    fn entry(
-        &self,
-        request: &Request<Incoming>,
-        asker: &Asker,
-        seat: &Seat,
-        user: u32,
-    ) -> Box<Entry> {
+    /// What the access log is to say of it, as far as that is known at its head.
+    pub(crate) fn entry(&self, head: &Parts, asker: &Asker, seat: &Seat, user: u32) -> Box<Entry> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Box::new(Entry {
             time_ms: micros(now).checked_div(1_000).unwrap_or_default(),
@@ -212,9 +213,9 @@ impl Client {
             },
             release: Arc::clone(&seat.track.release),
             client: asker.address.clone(),
-            method: request.method().clone(),
-            path: request.uri().path().to_owned(),
-            version: fields::version(request.version()),
+            method: head.method.clone(),
+            path: head.uri.path().to_owned(),
+            version: fields::version(head.version),
             status: 0,
             first_byte_us: 0,
             us: 0,
