@@ -1,15 +1,15 @@
 //! Takes snapshots, one at a time, and makes the threads serve them.
 
+mod servable;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use rollout::route::{Generation, HealthCheck, ServiceRoute, Snapshot, TrackRoute};
-use rollout::units::Weight;
+use rollout::route::{Generation, HealthCheck, ServiceRoute, Snapshot};
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
@@ -18,14 +18,11 @@ use tokio::time::Instant;
 
 use super::books::Books;
 use super::door::{Door, Doors, Inside};
-use super::guard::Guard;
 use super::health;
-use super::listen::{Order, bind};
-use super::route::{Canary, Limit, ServiceState, Slot, Times, Track, fault};
-use super::shield::Shield;
-use super::sticky::Tie;
-use super::tls::Tls;
+use super::listen::Order;
+use super::route::{ServiceState, Slot};
 use super::upstream::Upstream;
+use servable::{Servable, Sockets};
 
 /// What became of a snapshot.
 #[derive(Debug)]
@@ -99,23 +96,6 @@ pub(crate) struct Serving {
     /// Why services are not served as asked, by their names.
     pub refused: BTreeMap<String, String>,
 }
-
-/// What a snapshot comes to.
-#[derive(Debug, Default)]
-struct Servable {
-    /// Services that can be served, each where it can listen.
-    routes: Vec<ServiceRoute>,
-    /// What serves them.
-    states: BTreeMap<String, ServiceState>,
-    /// The listening sockets of doors that are to open, by address.
-    sockets: BTreeMap<String, Sockets>,
-    refused: Vec<Refused>,
-    /// Services that go on as they are.
-    kept: BTreeSet<String>,
-}
-
-/// A listening socket a thread, ready to be handed out.
-type Sockets = (SocketAddr, Vec<std::net::TcpListener>);
 
 impl Control {
     /// Nothing serves. What does later is `published`.
@@ -197,139 +177,6 @@ impl Control {
     /// Ends the threads.
     pub(crate) fn end(&mut self) {
         self.workers.clear();
-    }
-
-    /// What of a snapshot can be served. Changes nothing that serves.
-    fn servable(&self, snapshot: &Snapshot, books: &Books) -> Servable {
-        let mut servable = Servable::default();
-        let asked: BTreeSet<&str> = snapshot.services.iter().map(|route| &*route.listen).collect();
-        let (mut names, mut addresses) = (BTreeSet::new(), BTreeSet::new());
-        for route in &snapshot.services {
-            let state = fault(route, &mut names, &mut addresses)
-                .map_or_else(|| self.state(route, books), Err);
-            match state {
-                Err(fault) => {
-                    servable.kept.insert(route.service.clone());
-                    let service = route.service.clone();
-                    servable.refused.push(Refused::Invalid { service, fault });
-                }
-                Ok(state) => self.admit(route, state, &asked, &mut servable),
-            }
-        }
-        servable
-    }
-
-    /// Takes in a service that can be served, where it can listen.
-    fn admit(
-        &self,
-        route: &ServiceRoute,
-        state: ServiceState,
-        asked: &BTreeSet<&str>,
-        servable: &mut Servable,
-    ) {
-        let mut route = route.clone();
-        if !self.doors.contains_key(&route.listen) {
-            match bind(&route.listen, self.workers.len()) {
-                Ok(sockets) => {
-                    servable.sockets.insert(route.listen.clone(), sockets);
-                }
-                Err(cause) => {
-                    let (service, address) = (route.service.clone(), route.listen.clone());
-                    let held = self.doors.iter().find(|(address, door)| {
-                        *door.slot.load().name == *service && !asked.contains(address.as_str())
-                    });
-                    let held = held.map(|(address, _)| address.clone());
-                    servable.refused.push(Refused::Listen { service, address, cause });
-                    let Some(held) = held else { return };
-                    route.listen = held;
-                }
-            }
-        }
-        servable.states.insert(route.service.clone(), state);
-        servable.routes.push(route);
-    }
-
-    /// A service as the snapshot says, made of the parts that serve already where they can
-    /// stay: ledgers, upstreams with what is known of their health, the guard.
-    fn state(&self, route: &ServiceRoute, books: &Books) -> Result<ServiceState, String> {
-        let serving = self.slots.get(&route.service).map(|slot| slot.state.load_full());
-        let track =
-            |track: &TrackRoute| Arc::new(self.track(route, track, serving.as_deref(), books));
-        let tie = Tie::new(&route.sticky)?;
-        let canary = route.canary.as_ref().map(|canary| Canary {
-            track: track(&canary.track),
-            weight: canary.weight,
-            salt: canary.salt.clone(),
-            guard: self.guard(canary, serving.as_deref()),
-        });
-        let (tls, tls_fault) = tls(route, serving.as_deref())?;
-        Ok(ServiceState {
-            stable: route.stable.as_ref().map(track),
-            canary,
-            tie,
-            time: Times::of(route),
-            shield: route.shield.as_ref().map(Shield::of),
-            drain: route.drain.to_std(),
-            tls,
-            tls_fault,
-            proxy_protocol_from: route.door.proxy_protocol_from.clone(),
-            forwarded_from: route.door.forwarded_from.clone(),
-            limits: route.door.limits,
-            limits_us: route.latency_limits_us.clone(),
-        })
-    }
-
-    fn track(
-        &self,
-        route: &ServiceRoute,
-        track: &TrackRoute,
-        serving: Option<&ServiceState>,
-        books: &Books,
-    ) -> Track {
-        let known = |address: &str| {
-            let mut tracks = serving.iter().flat_map(|state| state.tracks());
-            let same = tracks.find(|known| *known.release == *track.release)?;
-            same.upstreams
-                .iter()
-                .find(|upstream| {
-                    *upstream.address == *address && upstream.protocol == track.protocol
-                })
-                .map(Arc::clone)
-        };
-        let upstream = |address: &String| {
-            known(address).unwrap_or_else(|| Arc::new(Upstream::new(address, track.protocol)))
-        };
-        let mut once: Vec<&String> = Vec::with_capacity(track.upstreams.len());
-        for address in &track.upstreams {
-            if !once.contains(&address) {
-                once.push(address);
-            }
-        }
-        let ledger = books.ledger(&route.service, &track.release, self.workers.len());
-        let limit = |&us: &u64| Limit { us, slower: ledger.limit(us) };
-        Track {
-            release: Arc::from(track.release.as_str()),
-            upstreams: once.into_iter().map(upstream).collect(),
-            limits: route.latency_limits_us.iter().map(limit).collect(),
-            ledger,
-        }
-    }
-
-    /// The guard that watches already, unless another stretch begins. A snapshot of weight
-    /// zero ends a trip.
-    fn guard(
-        &self,
-        canary: &rollout::route::CanaryRoute,
-        serving: Option<&ServiceState>,
-    ) -> Arc<Guard> {
-        let known = serving.and_then(|state| state.canary.as_ref()).map(|serving| &serving.guard);
-        let stays = known.filter(|guard| {
-            let cleared = guard.is_shut() && canary.weight == Weight::ZERO;
-            guard.watches(&canary.guard_key, &canary.trips) && !cleared
-        });
-        let began = std::time::Instant::now();
-        let fresh = || Guard::new(&canary.guard_key, &canary.trips, self.workers.len(), began);
-        stays.map_or_else(|| Arc::new(fresh()), Arc::clone)
     }
 
     /// Closes the doors and empties the slots that are not to serve.
@@ -451,33 +298,4 @@ impl Control {
             }
         }
     }
-}
-
-/// What the door of a service shows, and why that is not what the route asks for. A service
-/// that serves goes on as before while its pair cannot be used.
-fn tls(
-    route: &ServiceRoute,
-    serving: Option<&ServiceState>,
-) -> Result<(Option<Arc<Tls>>, Option<String>), String> {
-    let Some(asked) = &route.door.tls else {
-        return Ok((None, None));
-    };
-    let before = serving.and_then(|state| state.tls.as_ref());
-    if let Some(same) = before.filter(|tls| tls.route == *asked) {
-        same.look();
-        return Ok((Some(Arc::clone(same)), None));
-    }
-    let fault = match Tls::open(asked) {
-        Ok(tls) => return Ok((Some(Arc::new(tls)), None)),
-        Err(fault) => fault,
-    };
-    if serving.is_none() {
-        let fault = format!("cannot speak TLS: {fault}");
-        return Err(fault);
-    }
-    tracing::warn!(service = route.service, fault, "the door stays as it was");
-    Ok(match before {
-        Some(before) => (Some(Arc::new(before.standing_in(asked, fault))), None),
-        None => (None, Some(fault)),
-    })
 }
