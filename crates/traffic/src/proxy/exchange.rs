@@ -18,7 +18,7 @@ use super::body::{Download, Reply};
 use super::count::Cause;
 use super::door::Door;
 use super::fields;
-use super::forward::{Answer, Failure, Forwarder, OverHyper};
+use super::forward::{Answer, Failure, OverHyper, Spare};
 use super::grpc;
 use super::guard::{Side, micros};
 use super::listen::Worker;
@@ -141,16 +141,18 @@ async fn forward(
     let upload = body.progress();
     visit.uploads(upload.clone());
     let request = Request::from_parts(head, body);
-    let worker = &client.worker;
+    let (over, track) = (OverHyper(&client.worker), Arc::clone(visit.track()));
     let Some(cover) = cover else {
-        let track = Arc::clone(visit.track());
-        let answer = OverHyper(worker).forward(&track, request, upload.as_deref(), time).await?;
+        let answer = over.forward(&track, request, upload.as_deref(), time).await?;
         return Ok(Forwarded { answer, upgrade, marked: false });
     };
-    let marked = cover.shield.mark;
-    match cover.spare(&request, source).forward(worker, request, visit, time).await {
+    let spare = Spare::of(over, &request, source);
+    let own = over.forward(&track, request, upload.as_deref(), time);
+    match cover.spare(own, upload.as_deref(), &spare, visit, time).await {
         Served::Own(answer) => Ok(Forwarded { answer: answer?, upgrade, marked: false }),
-        Served::Relieved(answer) => Ok(Forwarded { answer: answer?, upgrade, marked }),
+        Served::Relieved(answer) => {
+            Ok(Forwarded { answer: answer?, upgrade, marked: cover.shield.mark })
+        }
     }
 }
 

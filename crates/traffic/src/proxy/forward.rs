@@ -1,7 +1,7 @@
 //! Moves one request to one upstream of a track: head in, body streamed, outcome out.
 //!
-//! [`Forwarder`] is the seam between what is decided and what moves the bytes. [`OverHyper`]
-//! is the one there is; a leaner path for plain HTTP/1.1 can stand beside it.
+//! [`OverHyper`] moves whatever HTTP allows; a leaner way for plain HTTP/1.1 can stand beside it,
+//! since who answers in whose place ([`Again`]) is decided apart from how bytes move.
 
 use std::io;
 use std::rc::Rc;
@@ -20,7 +20,8 @@ use super::listen::Worker;
 use super::pool::Linked;
 use super::route::{Times, Track};
 use super::sender::Sender;
-use super::upload::{Progress, Upload};
+use super::shield::Again;
+use super::upload::{Progress, Source, Upload};
 use super::upstream::Upstream;
 
 /// An upstream's answer, and the way back for its connection.
@@ -41,20 +42,8 @@ pub(crate) enum Failure {
     Cut,
 }
 
-/// Moves requests.
-pub(crate) trait Forwarder {
-    /// Sends `request` to an upstream of `track` and waits for the head of the answer.
-    async fn forward(
-        &self,
-        track: &Track,
-        request: Request<Upload>,
-        upload: Option<&Progress>,
-        time: &Times,
-    ) -> Result<Answer, Failure>;
-}
-
-/// HTTP/1.1 through hyper, over this thread's kept connections.
-#[derive(Debug)]
+/// Through hyper, over this thread's kept connections.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct OverHyper<'a>(pub &'a Rc<Worker>);
 
 /// A connection lent out for one request.
@@ -85,6 +74,50 @@ impl Lease {
     }
 }
 
+/// What it takes to send a request again: its head, and its body as far as that is kept.
+#[derive(Debug)]
+pub(crate) struct Spare<'a> {
+    over: OverHyper<'a>,
+    head: Request<()>,
+    source: Option<Rc<Source>>,
+}
+
+impl<'a> Spare<'a> {
+    /// Of `request`, whose body is `source`.
+    pub(crate) fn of(
+        over: OverHyper<'a>,
+        request: &Request<Upload>,
+        source: Option<Rc<Source>>,
+    ) -> Self {
+        Self { over, head: head_of(request), source }
+    }
+}
+
+impl Again for Spare<'_> {
+    type Answer = Answer;
+
+    fn status(answer: &Answer) -> http::StatusCode {
+        answer.response.status()
+    }
+
+    fn is_replayable(&self) -> bool {
+        self.source.as_ref().is_none_or(|source| source.is_replayable())
+    }
+
+    fn again(
+        &self,
+        track: &Track,
+        time: &Times,
+    ) -> (impl Future<Output = Result<Answer, Failure>>, Option<Rc<Progress>>) {
+        let body = self.source.as_ref().map_or_else(Upload::empty, Source::again);
+        let (upload, request) = (body.progress(), self.head.clone().map(|()| body));
+        let watched = upload.clone();
+        let replay =
+            async move { self.over.forward(track, request, watched.as_deref(), time).await };
+        (replay, upload)
+    }
+}
+
 /// How an attempt on a kept connection went wrong.
 enum Lost {
     /// The connection was stale; the request is as it was.
@@ -95,8 +128,9 @@ enum Lost {
     Failed(Failure),
 }
 
-impl Forwarder for OverHyper<'_> {
-    async fn forward(
+impl OverHyper<'_> {
+    /// Sends `request` to an upstream of `track` and waits for the head of the answer.
+    pub(crate) async fn forward(
         &self,
         track: &Track,
         request: Request<Upload>,
@@ -167,7 +201,7 @@ impl OverHyper<'_> {
             Ok(answer) => return Ok(answer),
             Err(Lost::Failed(failure)) => return Err(failure),
             Err(Lost::Unsent(unsent)) => *unsent,
-            Err(Lost::Ended) => spare.ok_or(RESET)?,
+            Err(Lost::Ended) => spare.ok_or(RESET)?.map(|()| Upload::empty()),
         };
         let linked = link(self.0, upstream, true, time).await?;
         self.ask_once(upstream, linked.sender, request, upload, time).await
@@ -259,8 +293,8 @@ fn is_repeatable(request: &Request<Upload>) -> bool {
 }
 
 /// The same head without a body. Extensions stay behind: nothing of ours is in them.
-fn head_of(request: &Request<Upload>) -> Request<Upload> {
-    let mut copy = Request::new(Upload::empty());
+fn head_of(request: &Request<Upload>) -> Request<()> {
+    let mut copy = Request::new(());
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();

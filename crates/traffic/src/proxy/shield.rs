@@ -20,15 +20,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, Method, Request, StatusCode};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
 use rollout::route::ShieldErrors;
 use tokio::time::timeout;
 
 use super::count::Cause;
-use super::forward::{Answer, Failure, Forwarder, OverHyper, within};
-use super::listen::Worker;
+use super::forward::{Failure, within};
 use super::route::{Times, Track};
-use super::upload::{Source, Upload};
+use super::upload::Progress;
 use super::visit::Visit;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -59,19 +58,31 @@ pub(crate) struct Cover {
 }
 
 /// What it takes to send a request again.
-#[derive(Debug)]
-pub(crate) struct Spare {
-    cover: Cover,
-    head: Request<()>,
-    source: Option<Rc<Source>>,
+pub(crate) trait Again {
+    /// What an upstream answers.
+    type Answer;
+
+    /// The status of an answer.
+    fn status(answer: &Self::Answer) -> StatusCode;
+
+    /// Whether everything that was sent so far can be sent again.
+    fn is_replayable(&self) -> bool;
+
+    /// The same request to another track, and how its upload is getting on, where it has one.
+    fn again(
+        &self,
+        track: &Track,
+        time: &Times,
+    ) -> (impl Future<Output = Result<Self::Answer, Failure>>, Option<Rc<Progress>>);
 }
 
 /// Whose answer it is.
-pub(crate) enum Served {
+#[derive(Debug)]
+pub(crate) enum Served<A> {
     /// That of the track the request was for.
-    Own(Result<Answer, Failure>),
+    Own(Result<A, Failure>),
     /// Stable's, in the canary's place; what the canary did is counted.
-    Relieved(Result<Answer, Failure>),
+    Relieved(Result<A, Failure>),
 }
 
 /// The status and the cause of a failure of the canary's that the shield takes.
@@ -85,63 +96,49 @@ impl Cover {
             || (*method != Method::TRACE && headers.contains_key(IDEMPOTENCY_KEY))
     }
 
-    /// What it takes to send `request` again, whose body is `source`.
-    pub(crate) fn spare(self, request: &Request<Upload>, source: Option<Rc<Source>>) -> Spare {
-        let mut head = Request::new(());
-        *head.method_mut() = request.method().clone();
-        *head.uri_mut() = request.uri().clone();
-        *head.headers_mut() = request.headers().clone();
-        Spare { cover: self, head, source }
-    }
-}
-
-impl Spare {
-    /// Sends `request` to the canary, and to stable when that fails it.
-    pub(crate) async fn forward(
-        self,
-        worker: &Rc<Worker>,
-        request: Request<Upload>,
+    /// Waits for the canary's answer, `own`, and for stable's when that fails.
+    pub(crate) async fn spare<R: Again>(
+        &self,
+        own: impl Future<Output = Result<R::Answer, Failure>>,
+        upload: Option<&Progress>,
+        request: &R,
         visit: &mut Visit,
         time: &Times,
-    ) -> Served {
-        let (canary, upload) = (Arc::clone(visit.track()), request.body().progress());
-        let forwarder = OverHyper(worker);
-        let mut own = pin!(forwarder.forward(&canary, request, upload.as_deref(), time));
-        let patience = Times { first_byte: self.cover.shield.timeout, ..*time };
-        let fault = match within(own.as_mut(), upload.as_deref(), &patience).await {
-            Some(result) => match self.fault(&result) {
+    ) -> Served<R::Answer> {
+        let mut own = pin!(own);
+        let patience = Times { first_byte: self.shield.timeout, ..*time };
+        let fault = match within(own.as_mut(), upload, &patience).await {
+            Some(result) => match self.fault(&result, request) {
                 Some(fault) => fault,
                 None => return Served::Own(result),
             },
-            None if !self.is_replayable() => return Served::Own(own.await),
-            None => return self.compete(worker, own, visit, time).await,
+            None if !request.is_replayable() => return Served::Own(own.await),
+            None => return self.compete(own, request, visit, time).await,
         };
         visit.answered(fault.0.as_u16(), fault.1);
-        let body = self.body();
-        visit.uploads(body.progress());
-        let answer = self.replay(worker, body, time).await;
-        self.relieved(visit, answer)
+        let (replay, upload) = request.again(&self.stable, time);
+        visit.uploads(upload);
+        self.relieved::<R>(visit, replay.await)
     }
 
     /// The canary is slow: stable is asked as well.
-    async fn compete(
+    async fn compete<R: Again>(
         &self,
-        worker: &Rc<Worker>,
-        mut own: Pin<&mut impl Future<Output = Result<Answer, Failure>>>,
+        mut own: Pin<&mut impl Future<Output = Result<R::Answer, Failure>>>,
+        request: &R,
         visit: &mut Visit,
         time: &Times,
-    ) -> Served {
-        let body = self.body();
-        let upload = body.progress();
-        let mut replay = pin!(self.replay(worker, body, time));
+    ) -> Served<R::Answer> {
+        let (replay, upload) = request.again(&self.stable, time);
+        let mut replay = pin!(replay);
         let (result, rival) = tokio::select! {
             biased;
             result = own.as_mut() => (Some(result), None),
             rival = replay.as_mut() => {
                 // A rival that failed is no reason to give up on the canary.
-                let grace = self.cover.shield.timeout.checked_div(10).unwrap_or_default();
+                let grace = self.shield.timeout.checked_div(10).unwrap_or_default();
                 let result = match &rival {
-                    Ok(answer) if !answer.response.status().is_server_error() => {
+                    Ok(answer) if !R::status(answer).is_server_error() => {
                         timeout(grace, own.as_mut()).await.ok()
                     }
                     _ => Some(own.await),
@@ -151,7 +148,7 @@ impl Spare {
         };
         let late = (StatusCode::GATEWAY_TIMEOUT, Some(Cause::Timeout));
         let fault = match result {
-            Some(result) => match self.fault(&result) {
+            Some(result) => match self.fault(&result, request) {
                 None => return Served::Own(result),
                 Some(fault) => fault,
             },
@@ -164,50 +161,35 @@ impl Spare {
             Some(rival) => rival,
             None => replay.await,
         };
-        self.relieved(visit, rival)
+        self.relieved::<R>(visit, rival)
     }
 
     /// Stable's answer is the one; the request counts as stable's to let finish.
-    fn relieved(&self, visit: &mut Visit, answer: Result<Answer, Failure>) -> Served {
+    fn relieved<R: Again>(
+        &self,
+        visit: &mut Visit,
+        answer: Result<R::Answer, Failure>,
+    ) -> Served<R::Answer> {
         let status = match &answer {
-            Ok(answer) => answer.response.status().as_u16(),
+            Ok(answer) => R::status(answer).as_u16(),
             Err(Failure::Upstream(_, status)) => status.as_u16(),
             Err(Failure::Client | Failure::Cut) => 503,
         };
-        visit.relieved(&self.cover.stable, status);
+        visit.relieved(&self.stable, status);
         Served::Relieved(answer)
     }
 
-    fn body(&self) -> Upload {
-        self.source.as_ref().map_or_else(Upload::empty, Source::again)
-    }
-
-    async fn replay(
-        &self,
-        worker: &Rc<Worker>,
-        body: Upload,
-        time: &Times,
-    ) -> Result<Answer, Failure> {
-        let upload = body.progress();
-        let request = self.head.clone().map(|()| body);
-        OverHyper(worker).forward(&self.cover.stable, request, upload.as_deref(), time).await
-    }
-
-    fn is_replayable(&self) -> bool {
-        self.source.as_ref().is_none_or(|source| source.is_replayable())
-    }
-
     /// What the shield takes; `None` when the client is to have this.
-    fn fault(&self, result: &Result<Answer, Failure>) -> Option<Fault> {
-        if !self.is_replayable() {
+    fn fault<R: Again>(&self, result: &Result<R::Answer, Failure>, request: &R) -> Option<Fault> {
+        if !request.is_replayable() {
             return None;
         }
         match result {
             Err(Failure::Upstream(cause, status)) => Some((*status, Some(*cause))),
             Err(Failure::Client | Failure::Cut) => None,
             Ok(answer) => {
-                let status = answer.response.status();
-                let taken = match self.cover.shield.errors {
+                let status = R::status(answer);
+                let taken = match self.shield.errors {
                     ShieldErrors::Gateway => (502..=504).contains(&status.as_u16()),
                     ShieldErrors::All => status.is_server_error(),
                 };
