@@ -1,12 +1,11 @@
 //! From text to a plan, or to everything that is wrong with it.
 
-use super::file;
 use super::findings::{Finding, Findings, Place};
 use super::plan::{Budget, Plan};
 use super::stages::{self, Frame};
 use super::value::{self, LONG};
 use super::yaml::{self, Broken, Kind, Node};
-use super::{listen, run, service, shape, shield};
+use super::{listen, run, schema, service, shape, shield};
 use crate::units::Millis;
 
 /// Reads the plan file `text`, called `name`.
@@ -26,7 +25,7 @@ pub fn read(name: &str, text: &str) -> Result<(Plan, Vec<Finding>), Vec<Finding>
         }
     };
     let root = some_map(root);
-    shape::check(&root, &file::json_schema(), &mut findings);
+    shape::check(&root, &schema::json_schema(), &mut findings);
     let plan = meant(&root, &mut findings);
     if findings.refuse() {
         return Err(findings.finish());
