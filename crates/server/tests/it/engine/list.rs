@@ -36,7 +36,7 @@ async fn with_a_past() -> World {
 }
 
 #[tokio::test]
-async fn the_list_keeps_what_is_over_and_sees_what_still_happens_to_it() {
+async fn the_list_shows_what_is_over_without_what_is_observed_and_with_what_still_happens_to_it() {
     let world = with_a_past().await;
     let timed = async |what: &str| {
         let began = Instant::now();
