@@ -78,7 +78,8 @@ async fn open(tcp: TcpStream, peer: SocketAddr, state: &ServiceState) -> io::Res
         client = stream.take_header().await?.unwrap_or(peer);
     }
     if let Some(tls) = &state.tls {
-        stream = stream.inside_tls(tls.config()).await?;
+        let config = tls.config().ok_or_else(|| io::Error::other("no certificate to show yet"))?;
+        stream = stream.inside_tls(config).await?;
     }
     let http2 = stream.speaks_http2().await?;
     let origin = Origin::new(client, state.tls.is_some(), &state.forwarded_from);

@@ -29,7 +29,8 @@ pub struct Observed {
 pub struct ObservedService {
     /// Where it listens; `None` once it left.
     pub listening: Option<SocketAddr>,
-    /// Why its TLS certificate is not the one asked for, while one from before is shown.
+    /// Why its TLS certificate is not the one asked for: one from before is shown meanwhile, or
+    /// none, and then connections are closed.
     #[serde(default)]
     pub tls_fault: Option<String>,
     /// The release that serves today.
@@ -83,7 +84,7 @@ impl ObservedService {
         let name = |track: &std::sync::Arc<Track>| track.release.to_string();
         Self {
             listening: None,
-            tls_fault: state.tls_fault.clone().or_else(|| state.tls.as_ref()?.fault()),
+            tls_fault: state.tls.as_ref().and_then(|tls| tls.fault()),
             stable: state.stable.as_ref().map(name),
             canary: canary.map(|canary| name(&canary.track)),
             weight_asked: canary.map_or(Weight::ZERO, |canary| canary.weight),

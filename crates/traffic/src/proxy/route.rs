@@ -37,8 +37,6 @@ pub(crate) struct ServiceState {
     pub drain: Duration,
     /// What is shown to clients that speak TLS; `None` speaks without.
     pub tls: Option<Arc<Tls>>,
-    /// Why it speaks without although the snapshot asks for it.
-    pub tls_fault: Option<String>,
     /// Who names the client in a header of the PROXY protocol.
     pub proxy_protocol_from: Vec<IpNet>,
     /// How large requests may be.
@@ -117,7 +115,6 @@ impl ServiceState {
             shield: None,
             drain,
             tls: None,
-            tls_fault: None,
             proxy_protocol_from: Vec::new(),
             limits: Limits { head: 0, fields: 0, body: None },
             forwarded_from: Vec::new(),

@@ -2,7 +2,8 @@
 //!
 //! A pair that cannot be used never replaces one that can: what was shown before is shown on,
 //! and the fault is told ([`super::observe::ObservedService::tls_fault`]) until the files are
-//! right again. Connections are not touched by a change; new ones see it. One certificate a
+//! right again. Where nothing was shown before, new connections are closed until then: what is
+//! to be said inside TLS is never said without. Open connections are not touched by a change; new ones see it. One certificate a
 //! door is what there is; several services behind one address, told apart by the name the
 //! client asks for, would resolve it here.
 
@@ -11,7 +12,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use rollout::route::TlsRoute;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
@@ -26,7 +27,8 @@ const HTTP_11: &[u8] = b"http/1.1";
 #[derive(Debug)]
 pub(crate) struct Tls {
     pub route: TlsRoute,
-    config: ArcSwap<ServerConfig>,
+    /// What a new connection is shown; `None` until there is a pair that can be used.
+    config: ArcSwapOption<ServerConfig>,
     hash: RandomState,
     last: Mutex<Last>,
 }
@@ -40,27 +42,20 @@ struct Last {
 }
 
 impl Tls {
-    /// Reads the pair.
-    ///
-    /// # Errors
-    /// What is wrong with it, as a fragment that begins with the file.
-    pub(crate) fn open(route: &TlsRoute) -> Result<Self, String> {
-        let pair = Pair::read(route)?;
-        let hash = RandomState::new();
-        let last = Mutex::new(Last { seen: hash.hash_one(&pair), fault: None });
-        Ok(Self { route: route.clone(), config: ArcSwap::new(pair.config(route)?), hash, last })
+    /// Reads the pair of `route`. While that cannot be used, what `before` shows is shown.
+    pub(crate) fn open(route: &TlsRoute, before: Option<&Self>) -> Self {
+        let (hash, pair) = (RandomState::new(), Pair::read(route));
+        let seen = hash.hash_one(&pair);
+        let (config, fault) = match pair.and_then(|pair| pair.config(route)) {
+            Ok(config) => (Some(config), None),
+            Err(fault) => (before.and_then(Self::config), Some(fault)),
+        };
+        let last = Mutex::new(Last { seen, fault });
+        Self { route: route.clone(), config: ArcSwapOption::new(config), hash, last }
     }
 
-    /// Asks for the pair of `route`, which cannot be used yet, and shows what this one shows.
-    pub(crate) fn standing_in(&self, route: &TlsRoute, fault: String) -> Self {
-        let hash = RandomState::new();
-        let seen = hash.hash_one(Pair::read(route));
-        let last = Mutex::new(Last { seen, fault: Some(fault) });
-        Self { route: route.clone(), config: ArcSwap::new(self.config()), hash, last }
-    }
-
-    /// What a new connection is shown.
-    pub(crate) fn config(&self) -> Arc<ServerConfig> {
+    /// What a new connection is shown; `None` while there is nothing to show.
+    pub(crate) fn config(&self) -> Option<Arc<ServerConfig>> {
         self.config.load_full()
     }
 
@@ -80,12 +75,12 @@ impl Tls {
         last.seen = seen;
         last.fault = match pair.and_then(|pair| pair.config(&self.route)) {
             Ok(config) => {
-                self.config.store(config);
+                self.config.store(Some(config));
                 tracing::info!(certificate = self.route.certificate, "certificate read again");
                 None
             }
             Err(fault) => {
-                tracing::warn!(fault, "the certificate from before is shown on");
+                tracing::warn!(fault, "the certificate cannot be used");
                 Some(fault)
             }
         };
@@ -126,5 +121,20 @@ impl Pair {
         config.ticketer =
             ring::Ticketer::new().map_err(|error| format!("no randomness: {error}"))?;
         Ok(Arc::new(config))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_have_not_changed_are_not_taken_over_again() {
+        let data = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/data");
+        let (certificate, key) = (format!("{data}/one.pem"), format!("{data}/one.key"));
+        let tls = Tls::open(&TlsRoute { certificate, key }, None);
+        let shown = tls.config().unwrap();
+        tls.look();
+        assert!(Arc::ptr_eq(&shown, &tls.config().unwrap()));
     }
 }

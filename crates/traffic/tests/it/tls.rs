@@ -223,3 +223,24 @@ async fn a_door_may_begin_to_speak_tls_and_a_client_without_it_gets_nothing() {
     assert!(open_any(address, "one").await.is_ok());
     assert_eq!(v1.requests(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_door_that_is_to_begin_with_tls_speaks_nothing_until_its_pair_is_there() {
+    let (v1, pair) = (Backend::named("v1").await, Pair::of("one"));
+    let (proxy, address) = proxy(shop(v1.address)).await;
+    let late = pair.path("later");
+    std::fs::rename(pair.path("key"), &late).unwrap();
+    proxy.apply(snapshot(2, [pair.before(v1.address)])).unwrap();
+    let fault = observed(&proxy, "shop").tls_fault.unwrap();
+    assert!(fault.contains("cannot be read"), "{fault}");
+    let mut plain = TcpStream::connect(address).await.unwrap();
+    let _ = plain.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut answer = Vec::new();
+    let _ = plain.read_to_end(&mut answer).await;
+    assert_eq!(String::from_utf8_lossy(&answer), "");
+    assert_eq!(v1.requests(), 0, "nothing was said in clear");
+
+    std::fs::rename(&late, pair.path("key")).unwrap();
+    until("the pair is found", || observed(&proxy, "shop").tls_fault.is_none()).await;
+    assert!(open_any(address, "one").await.is_ok());
+}

@@ -98,7 +98,6 @@ impl Control {
             salt: canary.salt.clone(),
             guard: self.guard(canary, serving.as_deref()),
         });
-        let (tls, tls_fault) = tls(route, serving.as_deref())?;
         Ok(ServiceState {
             stable: route.stable.as_ref().map(track),
             canary,
@@ -106,8 +105,7 @@ impl Control {
             time: Times::of(route),
             shield: route.shield.as_ref().map(Shield::of),
             drain: route.drain.to_std(),
-            tls,
-            tls_fault,
+            tls: tls(route, serving.as_deref())?,
             proxy_protocol_from: route.door.proxy_protocol_from.clone(),
             forwarded_from: route.door.forwarded_from.clone(),
             limits: route.door.limits,
@@ -169,31 +167,24 @@ impl Control {
     }
 }
 
-/// What the door of a service shows, and why that is not what the route asks for. A service
-/// that serves goes on as before while its pair cannot be used.
-fn tls(
-    route: &ServiceRoute,
-    serving: Option<&ServiceState>,
-) -> Result<(Option<Arc<Tls>>, Option<String>), String> {
+/// What the door of a service shows. A service that serves goes on while its pair cannot be
+/// used; one that does not is refused.
+fn tls(route: &ServiceRoute, serving: Option<&ServiceState>) -> Result<Option<Arc<Tls>>, String> {
     let Some(asked) = &route.door.tls else {
-        return Ok((None, None));
+        return Ok(None);
     };
     let before = serving.and_then(|state| state.tls.as_ref());
     if let Some(same) = before.filter(|tls| tls.route == *asked) {
         same.look();
-        return Ok((Some(Arc::clone(same)), None));
+        return Ok(Some(Arc::clone(same)));
     }
-    let fault = match Tls::open(asked) {
-        Ok(tls) => return Ok((Some(Arc::new(tls)), None)),
-        Err(fault) => fault,
-    };
-    if serving.is_none() {
-        let fault = format!("cannot speak TLS: {fault}");
-        return Err(fault);
+    let tls = Tls::open(asked, before.map(AsRef::as_ref));
+    if let Some(fault) = tls.fault() {
+        if serving.is_none() {
+            return Err(format!("cannot speak TLS: {fault}"));
+        }
+        let shown = before.map_or("none is shown", |_| "the one from before is shown on");
+        tracing::warn!(service = route.service, fault, "the certificate cannot be used: {shown}");
     }
-    tracing::warn!(service = route.service, fault, "the door stays as it was");
-    Ok(match before {
-        Some(before) => (Some(Arc::new(before.standing_in(asked, fault))), None),
-        None => (None, Some(fault)),
-    })
+    Ok(Some(Arc::new(tls)))
 }
