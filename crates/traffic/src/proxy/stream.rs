@@ -27,6 +27,8 @@ const PIECE: usize = 4 * 1024;
 pub(crate) struct Stream {
     /// Looked at and not read yet.
     first: BytesMut,
+    /// Bytes the network took from here; those of a stream inside TLS are counted below it.
+    gone: u64,
     rest: Rest,
 }
 
@@ -51,7 +53,7 @@ macro_rules! rest {
 impl Stream {
     /// Nothing of it was looked at.
     pub(crate) fn new(tcp: TcpStream) -> Self {
-        Self { first: BytesMut::new(), rest: Rest::Tcp(tcp) }
+        Self { first: BytesMut::new(), gone: 0, rest: Rest::Tcp(tcp) }
     }
 
     /// Takes a header of the PROXY protocol off its beginning; the client it names.
@@ -78,7 +80,7 @@ impl Stream {
     /// What the client says inside TLS, once that is agreed on.
     pub(crate) async fn inside_tls(self, config: Arc<ServerConfig>) -> io::Result<Self> {
         let tls = TlsAcceptor::from(config).accept(self).await?;
-        Ok(Self { first: BytesMut::new(), rest: Rest::Tls(Box::new(tls)) })
+        Ok(Self { first: BytesMut::new(), gone: 0, rest: Rest::Tls(Box::new(tls)) })
     }
 
     /// Whether it speaks HTTP/2: as agreed on in TLS; else when its preface comes first.
@@ -98,6 +100,21 @@ impl Stream {
             if self.more().await? == 0 {
                 return Ok(false);
             }
+        }
+    }
+
+    /// Bytes the network has taken so far. Inside TLS what is written waits in a buffer first, so
+    /// this alone tells whether the other side takes anything.
+    pub(crate) fn gone(&self) -> u64 {
+        match &self.rest {
+            Rest::Tcp(_) => self.gone,
+            Rest::Tls(tls) => tls.get_ref().0.gone(),
+        }
+    }
+
+    fn went(&mut self, written: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(count)) = written {
+            self.gone = self.gone.wrapping_add(*count as u64);
         }
     }
 
@@ -137,7 +154,9 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        rest!(self, poll_write, cx, bytes)
+        let written = rest!(self, poll_write, cx, bytes);
+        self.went(&written);
+        written
     }
 
     fn poll_write_vectored(
@@ -145,7 +164,9 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        rest!(self, poll_write_vectored, cx, slices)
+        let written = rest!(self, poll_write_vectored, cx, slices);
+        self.went(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -84,6 +84,8 @@ pub(crate) struct Wire {
     idle_within: Duration,
     input: Input,
     write_blocked: bool,
+    /// Bytes that had left when writing last had to wait.
+    gone: u64,
     /// Whom to tell when the end of input need not be hidden any more.
     hiding: Option<Waker>,
     lingering: Option<usize>,
@@ -104,6 +106,7 @@ impl Wire {
             idle_within: idle,
             input: Input::Open,
             write_blocked: false,
+            gone: 0,
             hiding: None,
             lingering: None,
             head_by: None,
@@ -228,13 +231,21 @@ impl Wire {
                 Ok(())
             }
             Poll::Ready(Err(_)) => Ok(()),
-            Poll::Pending => {
-                self.write_blocked = true;
-                let by = later(Instant::now(), self.idle_within);
-                self.write_by.get_or_insert(by);
-                self.check_time(cx)
-            }
+            Poll::Pending => self.wait_to_write(cx),
         }
+    }
+
+    /// Notes that writing has to wait, and for how long it may: until the client has taken nothing
+    /// for the idle limit. Inside TLS it can take some of what is buffered while more has to wait.
+    fn wait_to_write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        self.write_blocked = true;
+        let gone = self.stream.gone();
+        if std::mem::replace(&mut self.gone, gone) != gone {
+            self.write_by = None;
+        }
+        let by = later(Instant::now(), self.idle_within);
+        self.write_by.get_or_insert(by);
+        self.check_time(cx)
     }
 
     /// Reads what a refused client still sends, for a while.
@@ -312,14 +323,22 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if Pin::new(&mut self.stream).poll_flush(cx)?.is_pending() {
+            self.wait_to_write(cx)?;
+            return Poll::Pending;
+        }
+        (self.write_by, self.write_blocked) = (None, false);
         self.show_end();
         self.wait_for_next(cx)?;
-        Pin::new(&mut self.stream).poll_flush(cx)
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.lingering.is_none() {
-            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            if Pin::new(&mut self.stream).poll_shutdown(cx)?.is_pending() {
+                self.wait_to_write(cx)?;
+                return Poll::Pending;
+            }
             if self.input != Input::Refused && !self.reader.within_body() {
                 return Poll::Ready(Ok(()));
             }
