@@ -2,8 +2,8 @@
 //!
 //! Anybody can send `X-Forwarded-For`. It is believed only from listed networks, and from its
 //! end: the last address that is not itself in one of them is the client. `Forwarded`
-//! (RFC 7239) is read the same way where the other is missing. From all others both are
-//! replaced.
+//! (RFC 7239) is read the same way where the other is missing; where it is not, nobody has
+//! vouched for `Forwarded`, and it is said anew. From all others both are replaced.
 
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -74,16 +74,16 @@ impl Origin {
             headers.get(FORWARDED_PROTO).filter(|scheme| *scheme == "http" || *scheme == "https");
         let scheme = scheme.cloned().unwrap_or(HeaderValue::from_static(self.scheme));
         let host = headers.get(FORWARDED_HOST).filter(|host| is_host(host.as_bytes()));
+        // What vouches for the client is passed on and extended, the other follows from it.
+        let forwarded = if listed.is_empty() && !elements.is_empty() {
+            joined(elements, &element(self.peer, self.scheme))
+        } else {
+            value(&element(client, scheme.to_str().unwrap_or(self.scheme)))
+        };
         let before = if listed.is_empty() && client != self.peer {
             vec![client.to_string().into_bytes()]
         } else {
             listed
-        };
-        let last = element(client, scheme.to_str().unwrap_or(self.scheme));
-        let forwarded = if elements.is_empty() {
-            value(&last)
-        } else {
-            joined(elements, &element(self.peer, self.scheme))
         };
         Rc::new(Asker {
             address: client.to_string(),
@@ -284,5 +284,15 @@ mod tests {
         assert_eq!(headers["forwarded"], "for=7.7.7.7, for=10.0.0.1;proto=http");
         assert_eq!(headers["x-forwarded-proto"], "http");
         assert!(!headers.contains_key("x-forwarded-host"));
+    }
+
+    #[test]
+    fn a_client_cannot_put_words_into_the_mouth_of_a_proxy_that_sets_only_one_of_the_two() {
+        let fields = [("x-forwarded-for", "6.6.6.6, 7.7.7.7"), ("forwarded", "for=6.6.6.6")];
+        let (client, headers) = told(&["10.0.0.1/32"], &fields);
+        assert_eq!(
+            (client.as_str(), &headers["forwarded"]),
+            ("7.7.7.7", &value("for=7.7.7.7;proto=http"))
+        );
     }
 }
