@@ -194,7 +194,11 @@ impl Control {
             let stays = kept.contains(name) || routes.iter().any(|route| route.service == *name);
             if !stays {
                 let state = slot.state.load();
-                slot.state.store(Arc::new(ServiceState::closed(state.drain, state.time)));
+                slot.state.store(Arc::new(ServiceState::closed(
+                    state.drain,
+                    state.time,
+                    state.limits,
+                )));
             }
             stays
         });

@@ -128,6 +128,8 @@ pub(crate) type Doors = BTreeMap<String, Arc<Door>>;
 mod tests {
     use std::sync::atomic::AtomicU64;
 
+    use rollout::route::Limits;
+
     use super::super::route::{ServiceState, Times};
     use super::*;
 
@@ -137,7 +139,7 @@ mod tests {
         let time = Times { head: none, connect: none, first_byte: none, idle: none };
         let slot = Slot {
             name: Arc::from("shop"),
-            state: ArcSwap::from_pointee(ServiceState::closed(none, time)),
+            state: ArcSwap::from_pointee(ServiceState::closed(none, time, Limits::default())),
             unserved: AtomicU64::new(0),
         };
         let door = Door::new("127.0.0.1:80".parse().unwrap(), Arc::new(slot));

@@ -105,8 +105,8 @@ impl ServiceState {
         self.tracks().flat_map(|track| &track.upstreams)
     }
 
-    /// No release serves and none is to.
-    pub(crate) const fn closed(drain: Duration, time: Times) -> Self {
+    /// No release serves and none is to. Who is still at the door is heard as before.
+    pub(crate) const fn closed(drain: Duration, time: Times, limits: Limits) -> Self {
         Self {
             stable: None,
             canary: None,
@@ -116,7 +116,7 @@ impl ServiceState {
             drain,
             tls: None,
             proxy_protocol_from: Vec::new(),
-            limits: Limits { head: 0, fields: 0, body: None },
+            limits,
             forwarded_from: Vec::new(),
             limits_us: Vec::new(),
         }

@@ -225,6 +225,33 @@ async fn who_waits_at_the_door_when_it_closes_is_still_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_at_the_door_of_a_service_that_leaves_is_told_that_none_serves() {
+    let v1 = Backend::named("v1").await;
+    let mut told = 0;
+    for _ in 0..20 {
+        let (proxy, address) = proxy(shop(v1.address)).await;
+        let clients = tokio::task::spawn_blocking(move || {
+            let ask = |_| {
+                let mut client = std::net::TcpStream::connect(address).unwrap();
+                client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+                client
+            };
+            (0..16).map(ask).collect::<Vec<_>>()
+        });
+        let clients = clients.await.unwrap();
+        proxy.apply(snapshot(2, [])).unwrap();
+        for mut client in clients {
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).unwrap();
+            let status = answer.split(' ').nth(1).unwrap_or_default();
+            assert!(["200", "503"].contains(&status), "{answer:?}");
+            told += u32::from(status == "503");
+        }
+    }
+    assert!(told > 0, "nobody was late");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_end_of_the_proxy_cuts_is_neither_gone_nor_complete() {
     let v1 = Backend::start(|request| async move {
         if request.uri().path() == "/silent" {
