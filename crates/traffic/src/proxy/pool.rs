@@ -152,7 +152,10 @@ impl Pools {
         let mut pools = self.0.borrow_mut();
         let pool = pools.entry(upstream.id).or_default();
         let kept = linked.kept;
-        while let Some(first) = pool.line.iter().position(|waiter| !(kept && waiter.fresh)) {
+        // An answer can be complete before its request is: who waits is not made to wait for that.
+        let busy = kept && !linked.sender.is_ready();
+        let taker = |waiter: &Waiter| !(busy || kept && waiter.fresh);
+        while let Some(first) = pool.line.iter().position(taker) {
             let Some(waiter) = pool.line.remove(first) else { break };
             match waiter.tell.send(Ok(linked)) {
                 Err(Ok(back)) => linked = back,
@@ -211,5 +214,48 @@ impl Pool {
     fn waiting(&mut self) -> usize {
         self.line.retain(|waiter| !waiter.tell.is_closed());
         self.line.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use hyper::client::conn::http1;
+    use hyper_util::rt::TokioIo;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::task::{LocalSet, spawn_local};
+
+    use super::super::upload::Upload;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_is_still_busy_is_handed_to_nobody_who_waits() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let test = async move {
+            let near = TcpStream::connect(address).await.unwrap();
+            let (mut far, _) = listener.accept().await.unwrap();
+            let (mut sender, connection) = http1::handshake(TokioIo::new(near)).await.unwrap();
+            spawn_local(connection);
+            sender.ready().await.unwrap();
+            let asked = sender.try_send_request(Request::new(Upload::empty()));
+            far.read_exact(&mut [0; 4]).await.unwrap();
+            let (pools, idle) = (Pools::default(), Duration::from_hours(1));
+            let upstream = Upstream::new("127.0.0.1:1", Protocol::Http1);
+            let (mut turn, _) = pools.wait(&upstream, false);
+            assert!(!sender.is_ready(), "its request is under way");
+            pools.give(&upstream, Sender::Http1(sender), idle);
+            assert!(turn.try_recv().is_err(), "nobody got it");
+            assert!(pools.take(&upstream).is_none(), "nor does who asks for one");
+
+            far.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+            drop(asked.await.unwrap_or_else(|_| panic!("it is answered")));
+            let mut sender = pools.take(&upstream).expect("it is kept");
+            sender.ready().await.unwrap();
+            pools.give(&upstream, sender, idle);
+            assert!(turn.try_recv().is_ok(), "who waits gets it once it is ready");
+        };
+        LocalSet::new().run_until(test).await;
     }
 }
