@@ -9,12 +9,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use rollout::route::Protocol;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::count::Cause;
 use super::forward::Lease;
 use super::grpc;
 use super::streams::Stream;
+use super::upload::{Progress, clean};
 use super::visit::Visit;
 use super::wire::Line;
 
@@ -47,6 +49,8 @@ pub(crate) struct Download {
     idle: Duration,
     /// Its trailers say how the call went.
     grpc: bool,
+    /// They are here.
+    trailed: bool,
     moved: Instant,
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -60,7 +64,16 @@ impl Download {
         idle: Duration,
         grpc: bool,
     ) -> Self {
-        Self { body, visit, lease: Some(lease), idle, grpc, moved: Instant::now(), timer: None }
+        Self {
+            body,
+            visit,
+            lease: Some(lease),
+            idle,
+            grpc,
+            trailed: false,
+            moved: Instant::now(),
+            timer: None,
+        }
     }
 
     /// Whether nothing moved for longer than `idle`, an upload that goes on included.
@@ -79,6 +92,20 @@ impl Download {
             self.visit.complete();
             lease.give_back();
         }
+    }
+
+    /// Whether a body that ended in HTTP/2 was reset before its end. hyper takes `NO_ERROR` and
+    /// `CANCEL` for an end; after one the first asks for no more of the request, so while that is
+    /// on its way only a length or trailers tell.
+    fn ended_early(&self) -> bool {
+        let http2 = |lease: &Lease| lease.upstream().protocol == Protocol::H2c;
+        let hint = self.body.size_hint();
+        if !self.lease.as_ref().is_some_and(http2) || self.body.is_end_stream() {
+            return false;
+        }
+        let whole = self.trailed || hint.exact() == Some(0);
+        let uploaded = self.visit.upload().is_none_or(Progress::is_done);
+        !whole && (uploaded || self.grpc || hint.lower() > 0)
     }
 
     /// The answer is broken: its connection is not used again.
@@ -102,10 +129,12 @@ impl Body for Download {
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let this = &mut *self;
         match Pin::new(&mut this.body).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
+            Poll::Ready(Some(Ok(mut frame))) => {
+                clean(&mut frame);
                 this.moved = Instant::now();
                 this.visit.upload().inspect(|upload| upload.answer_moved());
                 this.visit.sent(frame.data_ref().map_or(0, Bytes::len));
+                this.trailed |= frame.is_trailers();
                 if this.grpc && frame.trailers_ref().is_some_and(grpc::says_failed) {
                     this.visit.failed_late(Cause::Grpc);
                 }
@@ -115,6 +144,7 @@ impl Body for Download {
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(_))) => Poll::Ready(Some(Err(this.broke()))),
+            Poll::Ready(None) if this.ended_early() => Poll::Ready(Some(Err(this.broke()))),
             Poll::Ready(None) => {
                 this.complete();
                 Poll::Ready(None)

@@ -18,7 +18,7 @@ use super::body::{Download, Reply};
 use super::count::Cause;
 use super::door::Door;
 use super::fields;
-use super::forward::{Answer, Failure, OverHyper, Spare};
+use super::forward::{Answer, Asked, Failure, OverHyper, Spare};
 use super::grpc;
 use super::guard::{Side, micros};
 use super::listen::Worker;
@@ -143,11 +143,12 @@ async fn forward(
     let request = Request::from_parts(head, body);
     let (over, track) = (OverHyper(&client.worker), Arc::clone(visit.track()));
     let Some(cover) = cover else {
-        let answer = over.forward(&track, request, upload.as_deref(), time).await?;
+        let alone = Asked::default();
+        let answer = over.forward(&track, request, upload.as_deref(), time, &alone).await?;
         return Ok(Forwarded { answer, upgrade, marked: false });
     };
     let spare = Spare::of(over, &request, source);
-    let own = over.forward(&track, request, upload.as_deref(), time);
+    let own = over.forward(&track, request, upload.as_deref(), time, &spare.asked);
     match cover.spare(own, upload.as_deref(), &spare, visit, time).await {
         Served::Own(answer) => Ok(Forwarded { answer: answer?, upgrade, marked: false }),
         Served::Relieved(answer) => {

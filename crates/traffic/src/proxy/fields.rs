@@ -2,7 +2,7 @@
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::{HeaderMap, Version};
 
@@ -60,6 +60,26 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     for name in HOP_BY_HOP {
         headers.remove(name);
     }
+}
+
+/// Removes from trailers what concerns only the connection, and what they cannot say of a body
+/// that has passed: HTTP/2 takes none of it, and no whole message would come out.
+pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
+    remove_hop_by_hop(trailers);
+    for name in [CONTENT_LENGTH, HOST, TRAILER] {
+        trailers.remove(name);
+    }
+}
+
+/// Whether a body is coded in another way than in chunks for its transfer. A coding that nobody
+/// asked for with `TE` cannot be passed on, nor be undone here.
+pub(crate) fn is_coded(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(TRANSFER_ENCODING).into_iter();
+    let mut codings = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
+    let known = |coding: &[u8]| {
+        [&b"chunked"[..], b"identity", b""].iter().any(|known| coding.eq_ignore_ascii_case(known))
+    };
+    codings.any(|coding| !known(coding.trim_ascii()))
 }
 
 /// Makes a request's head fit for the upstream. Who forwarded it is said anew. `Via` is
@@ -176,6 +196,41 @@ mod tests {
         ]);
         remove_hop_by_hop(&mut headers);
         assert_eq!(headers, map(&[("host", "a"), ("content-length", "3"), ("x-kept", "1")]));
+    }
+
+    #[test]
+    fn trailers_keep_what_is_said_of_the_message_alone() {
+        let mut trailers = map(&[
+            ("connection", "x-hop"),
+            ("x-hop", "1"),
+            ("te", "trailers"),
+            ("upgrade", "h2c"),
+            ("transfer-encoding", "chunked"),
+            ("content-length", "3"),
+            ("host", "a"),
+            ("x-checksum", "5"),
+        ]);
+        clean_trailers(&mut trailers);
+        assert_eq!(trailers, map(&[("x-checksum", "5")]));
+    }
+
+    #[test]
+    fn only_chunks_are_no_coding() {
+        for (lines, coded) in [
+            (&[][..], false),
+            (&["chunked"], false),
+            (&["Chunked"], false),
+            (&["identity"], false),
+            (&["gzip, chunked"], true),
+            (&["gzip", "chunked"], true),
+            (&["deflate"], true),
+        ] {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(TRANSFER_ENCODING, HeaderValue::from_static(line));
+            }
+            assert_eq!(is_coded(&headers), coded, "{lines:?}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! [`OverHyper`] moves whatever HTTP allows; a leaner way for plain HTTP/1.1 can stand beside it,
 //! since who answers in whose place ([`Again`]) is decided apart from how bytes move.
 
+use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,11 +16,11 @@ use tokio::time::{Instant, sleep_until};
 use super::balance::Busy;
 use super::connect::link;
 use super::count::Cause;
-use super::fields::name_host;
+use super::fields::{self, name_host};
 use super::listen::Worker;
 use super::pool::Linked;
 use super::route::{Times, Track};
-use super::sender::Sender;
+use super::sender::{Sender, Silence};
 use super::shield::Again;
 use super::upload::{Progress, Source, Upload};
 use super::upstream::Upstream;
@@ -74,12 +75,29 @@ impl Lease {
     }
 }
 
+/// Who was asked, for when the answer is given up: what drops an attempt is not told otherwise.
+#[derive(Debug, Default)]
+pub(crate) struct Asked(RefCell<Option<(Arc<Upstream>, Option<Silence>)>>);
+
+impl Asked {
+    fn over(&self, upstream: &Arc<Upstream>, sender: &Sender) {
+        self.0.replace(Some((Arc::clone(upstream), sender.silence())));
+    }
+
+    /// It has answered, or failed to: nobody is waited for.
+    fn settle(&self) {
+        self.0.take();
+    }
+}
+
 /// What it takes to send a request again: its head, and its body as far as that is kept.
 #[derive(Debug)]
 pub(crate) struct Spare<'a> {
     over: OverHyper<'a>,
     head: Request<()>,
     source: Option<Rc<Source>>,
+    /// By the attempt before.
+    pub asked: Asked,
 }
 
 impl<'a> Spare<'a> {
@@ -89,7 +107,7 @@ impl<'a> Spare<'a> {
         request: &Request<Upload>,
         source: Option<Rc<Source>>,
     ) -> Self {
-        Self { over, head: head_of(request), source }
+        Self { over, head: head_of(request), source, asked: Asked::default() }
     }
 }
 
@@ -112,9 +130,18 @@ impl Again for Spare<'_> {
         let body = self.source.as_ref().map_or_else(Upload::empty, Source::again);
         let (upload, request) = (body.progress(), self.head.clone().map(|()| body));
         let watched = upload.clone();
-        let replay =
-            async move { self.over.forward(track, request, watched.as_deref(), time).await };
+        let replay = async move {
+            let asked = Asked::default();
+            self.over.forward(track, request, watched.as_deref(), time, &asked).await
+        };
         (replay, upload)
+    }
+
+    fn give_up(&self, track: &Track) {
+        if let Some((upstream, silence)) = self.asked.0.take() {
+            track.observe(&upstream, false);
+            silence.inspect(Silence::fell);
+        }
     }
 }
 
@@ -136,12 +163,20 @@ impl OverHyper<'_> {
         request: Request<Upload>,
         upload: Option<&Progress>,
         time: &Times,
+        asked: &Asked,
     ) -> Result<Answer, Failure> {
         let (upstream, linked) = self.reach(track, time).await?;
         let mut request = request;
         name_host(request.headers_mut(), &upstream.address);
         let busy = (track.upstreams.len() > 1).then(|| Busy::on(&upstream));
-        match self.exchange(&upstream, linked, request, upload, time).await {
+        asked.over(&upstream, &linked.sender);
+        let result = self.exchange(&upstream, linked, request, upload, time).await;
+        asked.settle();
+        match result {
+            Ok(answer) if fields::is_coded(answer.response.headers()) => {
+                track.observe(&upstream, false);
+                Err(RESET)
+            }
             Ok(mut answer) => {
                 answer.lease.busy = busy;
                 track.observe(&upstream, !answer.response.status().is_server_error());
@@ -231,9 +266,13 @@ impl OverHyper<'_> {
         time: &Times,
     ) -> Result<Answer, Lost> {
         let asked = sender.try_send_request(request);
-        let answer = within(asked, upload, time).await.ok_or(Lost::Failed(LATE))?;
+        let Some(answer) = within(asked, upload, time).await else {
+            sender.silence().inspect(Silence::fell);
+            return Err(Lost::Failed(LATE));
+        };
         let response =
             answer.map_err(|mut error| lost(error.take_message(), error.error(), upload))?;
+        sender.speaks();
         let (worker, upstream) = (Rc::clone(self.0), Arc::clone(upstream));
         Ok(Answer {
             response,

@@ -45,6 +45,8 @@ struct Taken {
     count: Cell<usize>,
     /// When one last ended.
     since: Cell<Instant>,
+    /// Something asked over it was not answered in time, and nothing was since: it may be dead.
+    silent: Cell<bool>,
 }
 
 impl Sender {
@@ -74,7 +76,11 @@ impl Sender {
                     .await?;
                 tasks.0.get().inspect(|task| worker.pools.live(upstream, (*task).clone()));
                 drive(worker, upstream, connection);
-                let taken = Taken { count: Cell::new(1), since: Cell::new(Instant::now()) };
+                let taken = Taken {
+                    count: Cell::new(1),
+                    since: Cell::new(Instant::now()),
+                    silent: Cell::new(false),
+                };
                 let authority = Arc::clone(&upstream.address);
                 Ok(Self::Http2(Stream { sender, taken: Rc::new(taken), authority }))
             }
@@ -105,6 +111,22 @@ impl Sender {
         }
     }
 
+    /// An answer came over it.
+    pub(crate) fn speaks(&self) {
+        if let Self::Http2(stream) = self {
+            stream.taken.silent.set(false);
+        }
+    }
+
+    /// What to tell when an answer over it is given up: one that others share takes no more
+    /// requests until something comes over it.
+    pub(crate) fn silence(&self) -> Option<Silence> {
+        match self {
+            Self::Http1(_) => None,
+            Self::Http2(stream) => Some(Silence(Rc::clone(&stream.taken))),
+        }
+    }
+
     /// Sends a request; where it was not sent at all, the error brings it back.
     pub(crate) async fn try_send_request(
         &mut self,
@@ -124,7 +146,7 @@ impl Stream {
     /// Room for another stream on the same connection.
     pub(crate) fn another(&self) -> Option<Self> {
         let count = self.taken.count.get();
-        (count < STREAMS).then(|| {
+        (count < STREAMS && !self.taken.silent.get()).then(|| {
             self.taken.count.set(count.saturating_add(1));
             let (sender, taken) = (self.sender.clone(), Rc::clone(&self.taken));
             Self { sender, taken, authority: Arc::clone(&self.authority) }
@@ -139,6 +161,17 @@ impl Stream {
     /// Since when nobody but the one who asks has had a stream; `None` while others have.
     pub(crate) fn idle_since(&self) -> Option<Instant> {
         (self.taken.count.get() <= 1).then(|| self.taken.since.get())
+    }
+}
+
+/// See [`Sender::silence`].
+#[derive(Debug)]
+pub(crate) struct Silence(Rc<Taken>);
+
+impl Silence {
+    /// No answer came in time.
+    pub(crate) fn fell(&self) {
+        self.0.silent.set(true);
     }
 }
 

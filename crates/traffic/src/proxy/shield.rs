@@ -68,6 +68,9 @@ pub(crate) trait Again {
     /// Whether everything that was sent so far can be sent again.
     fn is_replayable(&self) -> bool;
 
+    /// The answer of `track` is waited for no longer: who was asked is told.
+    fn give_up(&self, track: &Track);
+
     /// The same request to another track, and how its upload is getting on, where it has one.
     fn again(
         &self,
@@ -108,9 +111,9 @@ impl Cover {
         let mut own = pin!(own);
         let patience = Times { first_byte: self.shield.timeout, ..*time };
         let fault = match within(own.as_mut(), upload, &patience).await {
-            Some(result) => match self.fault(&result, request) {
-                Some(fault) => fault,
-                None => return Served::Own(result),
+            Some(result) => match self.fault::<R>(&result) {
+                Some(fault) if request.is_replayable() => fault,
+                _ => return Served::Own(result),
             },
             None if !request.is_replayable() => return Served::Own(own.await),
             None => return self.compete(own, request, visit, time).await,
@@ -146,13 +149,15 @@ impl Cover {
                 (result, Some(rival))
             }
         };
-        let late = (StatusCode::GATEWAY_TIMEOUT, Some(Cause::Timeout));
-        let fault = match result {
-            Some(result) => match self.fault(&result, request) {
+        let fault = if let Some(result) = result {
+            // Stable has what it takes, whatever was kept since.
+            match self.fault::<R>(&result) {
                 None => return Served::Own(result),
                 Some(fault) => fault,
-            },
-            None => late,
+            }
+        } else {
+            request.give_up(visit.track());
+            (StatusCode::GATEWAY_TIMEOUT, Some(Cause::Timeout))
         };
         // Before stable is waited for: a client that gives up meanwhile takes nothing back.
         visit.answered(fault.0.as_u16(), fault.1);
@@ -180,10 +185,7 @@ impl Cover {
     }
 
     /// What the shield takes; `None` when the client is to have this.
-    fn fault<R: Again>(&self, result: &Result<R::Answer, Failure>, request: &R) -> Option<Fault> {
-        if !request.is_replayable() {
-            return None;
-        }
+    fn fault<R: Again>(&self, result: &Result<R::Answer, Failure>) -> Option<Fault> {
         match result {
             Err(Failure::Upstream(cause, status)) => Some((*status, Some(*cause))),
             Err(Failure::Client | Failure::Cut) => None,

@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use super::body::is_past;
+use super::fields;
 
 /// How an upload is getting on, for those who wait for its answer.
 #[derive(Debug)]
@@ -118,6 +119,8 @@ pub(crate) struct Source {
     tape: RefCell<Option<Tape>>,
     /// The attempt that reads on.
     attempt: Cell<u32>,
+    /// Whom to wake of it when another takes its place: what the client sends then wakes that.
+    waits: RefCell<Option<Waker>>,
     /// How long the client may send nothing; `None` where its connection sees to that.
     idle: Option<Duration>,
     /// Bytes it may have.
@@ -150,6 +153,7 @@ impl Upload {
             body: RefCell::new(body),
             tape: RefCell::new(keep.map(|room| Tape { pieces: Vec::new(), room })),
             attempt: Cell::new(0),
+            waits: RefCell::new(None),
             idle,
             limit,
         });
@@ -181,6 +185,7 @@ impl Source {
     /// The same body from its beginning; the attempt before gets no more of it.
     pub(crate) fn again(self: &Rc<Self>) -> Upload {
         self.attempt.set(self.attempt.get().wrapping_add(1));
+        self.waits.take().inspect(Waker::wake_by_ref);
         Upload(Some(Sending::of(self)))
     }
 
@@ -245,7 +250,12 @@ impl Sending {
             Poll::Pending if self.has_stalled(cx) => {
                 Some(Err(io::Error::new(io::ErrorKind::TimedOut, "the client sends nothing")))
             }
-            Poll::Pending => return Poll::Pending,
+            Poll::Pending => {
+                if self.source.is_replayable() {
+                    self.source.waits.replace(Some(cx.waker().clone()));
+                }
+                return Poll::Pending;
+            }
         };
         match &piece {
             Some(Ok(frame)) => {
@@ -263,6 +273,13 @@ impl Sending {
     }
 }
 
+/// Makes trailers fit for the other side.
+pub(crate) fn clean(frame: &mut Frame<Bytes>) {
+    if let Some(trailers) = frame.trailers_mut() {
+        fields::clean_trailers(trailers);
+    }
+}
+
 impl Body for Upload {
     type Data = Bytes;
     type Error = io::Error;
@@ -277,6 +294,9 @@ impl Body for Upload {
         let Poll::Ready(mut piece) = sending.poll_piece(cx) else {
             return Poll::Pending;
         };
+        if let Some(Ok(frame)) = &mut piece {
+            clean(frame);
+        }
         let progress = &sending.progress;
         if let Some(Ok(frame)) = &piece {
             let bytes = frame.data_ref().map_or(0, Bytes::len);

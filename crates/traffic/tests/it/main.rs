@@ -1,11 +1,13 @@
 //! The proxy against real servers and real clients on the loopback interface.
 
+mod attempts;
 mod blunt;
 mod kit;
 
 mod bodies;
 mod clients;
 mod corpus;
+mod edges;
 mod faults;
 mod framing;
 mod grpc;
