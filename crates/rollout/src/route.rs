@@ -5,11 +5,15 @@
 //! one whose [`Generation`] is not newer than what it holds. It names addresses and limits
 //! only, never a plan: the proxy needs to know nothing of stages.
 
+mod matching;
+
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::TripSpec;
 use crate::units::{Millis, Weight};
+
+pub use matching::{Route, conflict, is_host, is_path};
 
 /// The order of snapshots: the controller's epoch, then its count of changes within it.
 #[derive(
@@ -36,11 +40,14 @@ pub struct Snapshot {
 pub struct ServiceRoute {
     /// The service's name; the label of its counters.
     pub service: String,
-    /// The address the proxy listens on, `host:port`.
+    /// The address the proxy listens on, `host:port`; several services may share it.
     pub listen: String,
     /// How connections to it are taken in.
     #[serde(default)]
     pub door: DoorRoute,
+    /// Which requests there are the service's.
+    #[serde(default)]
+    pub route: Route,
     /// What serves today. `None` before the first release is up: requests get a 503.
     pub stable: Option<TrackRoute>,
     /// The new release, while one is being rolled out.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rollout::machine::{Actor, Command, Created, Release, RolloutId};
 use rollout::plan::{Budget, Deploy, Gate, Metric, Plan, Stage, Test, Then, Webhook};
-use rollout::route::{DoorRoute, HealthCheck, Protocol, Sticky, Timeouts};
+use rollout::route::{DoorRoute, HealthCheck, Protocol, Route, Sticky, Timeouts};
 use rollout::units::{Millis, Weight};
 
 use crate::proxy::Truth;
@@ -49,6 +49,7 @@ pub fn plan(stages: Vec<Stage>) -> Plan {
         service: SERVICE.to_owned(),
         listen: "127.0.0.1:8080".to_owned(),
         door: DoorRoute::default(),
+        route: Route::default(),
         deploy: deploy(),
         sticky: Sticky::Address,
         health: HealthCheck {

@@ -15,7 +15,9 @@
 //!   -> protocol   connection HTTP/2 where agreed on or where its preface comes first
 //!   -> head       head,wire  strict framing, limits in size and time: 400 and close
 //!                 target     one host, one length, in HTTP/2 too; streams: its limits in time
-//!   -> route      route      the service behind the door, at one generation (an arc-swap load)
+//!   -> route      behind     the service behind the door for this host and path (by_host), where
+//!                 spelling   every reading of the path agrees; at one generation (route)
+//!   -> decision   decide     what the next three come to
 //!   -> sticky key sticky     cookie, header or address; without one, a fresh key and a cookie
 //!   -> bucket     split      rollout::bucket(salt, key) against the weight in force, which is
 //!   -> track                 zero while the canary is shut out or has no healthy upstream

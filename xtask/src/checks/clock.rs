@@ -35,7 +35,7 @@ const ALLOWED: &[(&str, &[&str], &str)] = &[
         "timeouts and latencies are measured where the bytes pass",
     ),
     (
-        "crates/traffic/src/proxy/exchange.rs",
+        "crates/traffic/src/proxy/decide.rs",
         &["SystemTime::now"],
         "a line of the access log says when the request came",
     ),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rollout::plan::{Finding, Plan};
+use rollout::plan::{Finding, Plan, at_odds};
 use serde::Serialize;
 
 use super::file::PlanText;
@@ -36,13 +36,31 @@ impl Args {
     pub(super) fn run(self) -> Result<Exit, Failure> {
         let read: Result<Vec<PlanText>, Failure> =
             self.plans.iter().map(|path| PlanText::read(path)).collect();
-        let read = read?;
+        let mut read = read?;
+        hold_together(&mut read);
         match self.output.output {
             Format::Text => data(&read.iter().map(text).collect::<Vec<_>>().join("\n"))?,
             Format::Json => json(&read.iter().map(checked).collect::<Vec<_>>())?,
         }
         let usable = read.iter().all(|plan| plan.plan.is_some());
         Ok(if usable { Exit::Done } else { Exit::Usage })
+    }
+}
+
+/// Finds plans that cannot be in force at once: the later one is at fault.
+fn hold_together(read: &mut [PlanText]) {
+    for index in 1..read.len() {
+        let (before, rest) = read.split_at_mut(index);
+        let Some(later) = rest.first_mut() else { return };
+        let others = before.iter().filter_map(|other| other.plan.as_ref());
+        let found = later.plan.as_ref().and_then(|plan| {
+            let (name, text) = (&later.name, &later.text);
+            others.into_iter().find_map(|other| at_odds(name, text, plan, other))
+        });
+        if let Some(found) = found {
+            later.findings.push(found);
+            later.plan = None;
+        }
     }
 }
 

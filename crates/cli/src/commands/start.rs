@@ -32,8 +32,8 @@ pub(crate) struct Args {
     /// Release it although it was rolled back before.
     #[arg(long)]
     again: bool,
-    /// Move to the plan's `listen` address though the service is served on another one, which
-    /// closes when this release is stable.
+    /// Move to the plan's `listen` address, or give up hosts and paths its `route` leaves out:
+    /// nobody answers at the old ones any more when this release is stable.
     #[arg(long)]
     new_listen: bool,
     #[command(flatten)]

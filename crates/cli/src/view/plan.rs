@@ -1,6 +1,7 @@
 //! What a plan does, in short.
 
 use rollout::plan::{Gate, Plan, Stage, Then};
+use rollout::route::Route;
 use rollout::units::{Millis, Weight};
 
 use super::figures::{UNKNOWN, length, percent};
@@ -12,7 +13,7 @@ const SIDES: [Side; 4] = [Side::Left, Side::Right, Side::Right, Side::Left];
 /// The plan in lines of at most `width` columns, where that can be.
 pub(super) fn lines(name: &str, plan: &Plan, width: usize) -> Vec<Line> {
     let title = Line::of(format!("{name}: {}", plan.service), Tone::Strong)
-        .with(format!(", taken in on {}", plan.listen), Tone::Plain);
+        .with(format!(", taken in on {}{}", plan.listen, scope(&plan.route)), Tone::Plain);
     let mut lines = vec![title, Line::default()];
     lines.extend(stages(plan));
     lines.push(Line::default());
@@ -20,6 +21,18 @@ pub(super) fn lines(name: &str, plan: &Plan, width: usize) -> Vec<Line> {
         lines.extend(wrapped(label, &text, width, Tone::Plain));
     }
     lines
+}
+
+/// Which requests on its address are the service's; nothing where all are.
+fn scope(route: &Route) -> String {
+    let hosts: Vec<&str> = route.hosts().flatten().collect();
+    let paths: Vec<&str> = route.paths().filter(|path| *path != "/").collect();
+    match (&*hosts.join(", "), &*paths.join(", ")) {
+        ("", "") => String::new(),
+        ("", paths) => format!(" for {paths}"),
+        (hosts, "") => format!(" for {hosts}"),
+        (hosts, paths) => format!(" for {paths} of {hosts}"),
+    }
 }
 
 /// A row for each gate of each stage; the stage's own cells stand in its first.

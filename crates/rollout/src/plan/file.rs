@@ -17,6 +17,9 @@ pub struct PlanFile {
     pub service: String,
     /// The address the proxy takes the service's traffic on, `host:port`, or a map with it.
     pub listen: ListenForm,
+    /// Which requests on that address are the service's, where several services share it.
+    /// Default: all that no other service there is for.
+    pub route: Option<RouteFile>,
     /// How a version is run.
     pub run: RunFile,
     /// How a version is asked whether it is well: a path, or a map. Default: `/` every second.
@@ -118,6 +121,19 @@ pub struct TlsFile {
     /// PEM: its private key. An absolute path.
     #[schemars(regex(pattern = "^/"), example = &"/etc/ssl/shop.key")]
     pub key: String,
+}
+
+/// Which requests on an address are a service's. The longest host comes first, then the longest
+/// path.
+#[derive(Debug, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RouteFile {
+    /// Hosts: `shop.example`, or `*.shop.example` for every name below it. Default: any.
+    #[schemars(length(min = 1))]
+    pub hosts: Option<Vec<String>>,
+    /// Paths: `/api` is for itself and for all below it. Default: all.
+    #[schemars(length(min = 1))]
+    pub paths: Option<Vec<String>>,
 }
 
 /// One text, or its words.

@@ -5,6 +5,7 @@
 //! (`shape`); its values are given their meaning and checked against each other (`run`,
 //! `service`, `stages`, `gates`, `limit`). What is wrong is gathered as [`Finding`]s, all of them.
 
+mod beside;
 mod condition;
 mod file;
 mod findings;
@@ -18,6 +19,7 @@ mod plan;
 mod quantity;
 mod read;
 mod render;
+mod route;
 mod run;
 mod schema;
 mod service;
@@ -27,6 +29,7 @@ mod stages;
 mod value;
 mod yaml;
 
+pub use beside::at_odds;
 pub use file::PlanFile;
 pub use findings::{Finding, Severity};
 pub use gate::{Gate, Metric, Test, Then};

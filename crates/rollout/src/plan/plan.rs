@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::gate::{Gate, Metric};
-use crate::route::{DoorRoute, HealthCheck, Protocol, Shield, Sticky, Timeouts};
+use crate::route::{DoorRoute, HealthCheck, Protocol, Route, Shield, Sticky, Timeouts};
 use crate::units::{Millis, Weight};
 
 /// How a release of one service reaches its users.
@@ -18,6 +18,9 @@ pub struct Plan {
     /// How connections to that address are taken in.
     #[serde(default)]
     pub door: DoorRoute,
+    /// Which requests there are the service's.
+    #[serde(default)]
+    pub route: Route,
     /// How a version is run.
     pub deploy: Deploy,
     /// How a request is tied to a user.

@@ -5,7 +5,7 @@ use super::plan::{Budget, Plan};
 use super::stages::{self, Frame};
 use super::value::{self, LONG};
 use super::yaml::{self, Broken, Kind, Node};
-use super::{listen, run, schema, service, shape, shield};
+use super::{listen, route, run, schema, service, shape, shield};
 use crate::units::Millis;
 
 /// Reads the plan file `text`, called `name`.
@@ -53,6 +53,7 @@ fn meant(root: &Node, findings: &mut Findings<'_>) -> Plan {
         service: value::name(root, "service", "service-name", findings),
         listen: address,
         door,
+        route: route::read(root, findings),
         deploy: run::read(root, findings),
         sticky: service::sticky(root, findings),
         health: service::health(root, findings),

@@ -8,7 +8,7 @@ use rollout::machine::{
     desired,
 };
 use rollout::plan::{Budget, Deploy, Gate, Metric, Plan, Stage, Test, Then, Webhook};
-use rollout::route::{DoorRoute, HealthCheck, Protocol, Sticky, Timeouts};
+use rollout::route::{DoorRoute, HealthCheck, Protocol, Route, Sticky, Timeouts};
 use rollout::units::{Millis, Timestamp, Weight};
 
 pub(crate) const MINUTE: Millis = Millis::from_secs(60);
@@ -42,6 +42,7 @@ pub(crate) fn plan() -> Plan {
         service: "shop".to_owned(),
         listen: "127.0.0.1:8080".to_owned(),
         door: DoorRoute::default(),
+        route: Route::default(),
         deploy: deploy(),
         sticky: Sticky::Address,
         health: HealthCheck {

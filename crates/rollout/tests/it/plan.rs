@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
-use rollout::plan::{Finding, Plan, Severity, read, render};
+use rollout::plan::{Finding, Plan, Severity, at_odds, read, render};
 
 const ANALYZER: &str = include_str!("../../../../examples/analyzer/sluice.yaml");
 
@@ -388,4 +388,42 @@ fn those_in_front_are_named_as_networks() {
     assert_eq!(warnings, []);
     insta::assert_json_snapshot!(plan.door);
     insta::assert_snapshot!(refused(&listen("10.1.0.0/8, everybody")));
+}
+
+#[test]
+fn a_route_is_for_hosts_and_paths() {
+    let (read, _) = plan(&with(
+        "run:",
+        "route: { hosts: [Shop.example, \"*.shop.example\", shop.example], paths: [/api] }\nrun:",
+    ));
+    assert_eq!(read.route.hosts, ["shop.example", "*.shop.example"]);
+    assert_eq!(read.route.paths, ["/api"]);
+    insta::assert_snapshot!(refused(&with(
+        "run:",
+        "route: { hosts: [\"https://shop.example:80/x\", \"*\"], paths: [api/, /a/../b, /x*] }\nrun:",
+    )));
+    assert_eq!(codes(&with("run:", "route: { hosts: [] }\nrun:")), ["route-host"]);
+    assert_eq!(codes(&with("run:", "route: { host: a }\nrun:")), ["unknown-key"]);
+}
+
+#[test]
+fn plans_that_cannot_be_in_force_at_once_are_told_so_where_the_route_stands() {
+    let of = |service: &str, route: &str| {
+        with("run:", &format!("{route}run:"))
+            .replace("service: shop", &format!("service: {service}"))
+    };
+    let found = |text: &str, other: &str| at_odds("b.yaml", text, &plan(text).0, &plan(other).0);
+    let (shop, api) = (of("shop", ""), of("api", "route: { paths: [/api] }\n"));
+    assert_eq!(found(&shop, &api), None);
+    assert_eq!(found(&shop, &shop), None, "two plans of one service");
+    let same = found(&of("other", "route: { paths: [/api] }\n"), &api).unwrap();
+    assert_eq!((same.code, same.line), ("address-shared", 3));
+    assert_eq!(
+        same.message,
+        "other cannot share 127.0.0.1:8080 with api: both are for /api of any host"
+    );
+    let text = of("other", "");
+    let bare = found(&text, &shop).unwrap();
+    insta::assert_snapshot!(render("b.yaml", &text, std::slice::from_ref(&bare), false));
+    assert_eq!((bare.path.as_str(), bare.line), ("listen", 2));
 }

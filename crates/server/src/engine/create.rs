@@ -1,9 +1,9 @@
 //! A plan and a version become a rollout.
 
 use rollout::machine::{
-    Actor, Command, Created, Event, Input, Refusal, Release, Request, Rollout, RolloutId,
+    Actor, Command, Created, Event, Input, Release, Request, Rollout, RolloutId,
 };
-use rollout::plan::{self, Plan};
+use rollout::plan;
 use sha2::{Digest, Sha256};
 
 use super::core::Core;
@@ -19,9 +19,7 @@ impl Core {
     /// then.
     pub(super) async fn create(&mut self, create: Create) -> Result<RolloutId, EngineError> {
         let (plan, _) = plan::read(&create.plan_name, &create.plan).map_err(EngineError::Plan)?;
-        self.refuse_taken_address(&plan)?;
-        self.refuse_moved_address(&plan, create.new_listen)?;
-        self.refuse_dead_address(&plan).await?;
+        self.refuse_address(&plan, create.new_listen).await?;
         check_version(&create.version)?;
         let digest =
             ProcessDeployer::digest(&plan.deploy, &create.version, create.directory.as_ref())
@@ -81,54 +79,6 @@ impl Core {
         for (id, by) in older {
             let who = Actor { who: "sluice".to_owned(), via: "engine".to_owned() };
             self.feed_logged(&id, Input::Command(Command::Supersede { by }, who)).await;
-        }
-    }
-
-    /// Whoever knocks at a service's address finds it closed once a release is stable that
-    /// listens elsewhere: nobody does that by mistake.
-    fn refuse_moved_address(&self, plan: &Plan, meant: bool) -> Result<(), EngineError> {
-        let facts = self.board.service(&plan.service);
-        match facts.and_then(|facts| facts.stable.as_ref()) {
-            Some((_, serving)) if serving.listen != plan.listen && !meant => {
-                let message = format!(
-                    "{} takes its traffic in on {}, the plan on {}: the old address would close as soon as this release is stable; ask for that on purpose with --new-listen",
-                    plan.service, serving.listen, plan.listen
-                );
-                Err(Refusal { code: "listen-moves", message }.into())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// An address the proxy here could not listen on would be found out after the rollout only.
-    /// One that is served already is not tried.
-    async fn refuse_dead_address(&self, plan: &Plan) -> Result<(), EngineError> {
-        let served = self.snapshot.services.iter().any(|route| route.listen == plan.listen);
-        if served || !self.proxies.has_embedded() {
-            return Ok(());
-        }
-        match tokio::net::TcpListener::bind(&plan.listen).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(EngineError::Invalid(format!(
-                "cannot listen on {}: {error}; free it, or give {} another `listen` address",
-                plan.listen, plan.service
-            ))),
-        }
-    }
-
-    /// Two services cannot listen on one address.
-    fn refuse_taken_address(&self, plan: &Plan) -> Result<(), EngineError> {
-        let serving = self.snapshot.services.iter().map(|route| (&route.service, &route.listen));
-        let coming = self.rollouts.values().filter(|rollout| !rollout.is_over());
-        let taken = serving
-            .chain(coming.map(|rollout| (&rollout.plan.service, &rollout.plan.listen)))
-            .find(|(service, listen)| **listen == plan.listen && **service != plan.service);
-        match taken {
-            Some((service, _)) => Err(EngineError::Invalid(format!(
-                "{service} listens on {} already; give {} another `listen` address",
-                plan.listen, plan.service
-            ))),
-            None => Ok(()),
         }
     }
 }

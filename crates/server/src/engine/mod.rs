@@ -19,6 +19,7 @@
 //! Deliberately absent: memory of what was pushed. Desired state is computed from the log
 //! alone at every step and applied again until the world agrees.
 
+mod address;
 mod back;
 mod clock;
 mod core;

@@ -33,11 +33,12 @@ impl Core {
             trips: wanted.trips.clone(),
         });
         let mut route = self.service_route(&rollout.plan, wanted.stable, canary);
-        // A plan that listens elsewhere moves the door once its release is stable: before that,
-        // everyone still knocks at the old one.
+        // A plan that listens elsewhere, or for other hosts and paths, moves the door once its
+        // release is stable: before that, everyone still knocks at the old one.
         if let Some((_, serving)) = &facts.stable {
             route.listen.clone_from(&serving.listen);
             route.door.clone_from(&serving.door);
+            route.route.clone_from(&serving.route);
         }
         Some(route)
     }
@@ -52,6 +53,7 @@ impl Core {
             service: plan.service.clone(),
             listen: plan.listen.clone(),
             door: plan.door.clone(),
+            route: plan.route.clone(),
             stable: stable.map(|release| self.track(release)),
             canary,
             sticky: plan.sticky.clone(),

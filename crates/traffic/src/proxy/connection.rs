@@ -11,15 +11,14 @@ use std::time::Duration;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rollout::route::Limits;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
+use super::behind::{Bounds, Entrance};
 use super::door::{Inside, Turns, closing};
 use super::exchange::{Client, answer};
 use super::listen::{Worker, tune};
 use super::origin::{self, Origin};
-use super::route::{ServiceState, Times};
 use super::settings::{BUFFER_BYTES, PING_EVERY, RESETS, STREAM_BUFFER_BYTES, STREAMS};
 use super::stream::Stream;
 use super::streams::Streams;
@@ -33,9 +32,8 @@ const FIRST_WORD: Duration = Duration::from_millis(100);
 pub(crate) async fn serve(worker: Rc<Worker>, inside: Inside, tcp: TcpStream, peer: SocketAddr) {
     let door = Arc::clone(inside.door());
     let turns = door.turns();
-    let slot = door.slot.load_full();
-    let state = slot.state.load_full();
-    let (time, limits) = (state.time, state.limits);
+    let behind = door.behind.load_full();
+    let bounds = behind.entrance.bounds;
     tune(&tcp);
     let mut early = turns.clone();
     let told_to_go = async {
@@ -44,18 +42,18 @@ pub(crate) async fn serve(worker: Rc<Worker>, inside: Inside, tcp: TcpStream, pe
     };
     let opened = tokio::select! {
         biased;
-        opened = timeout(time.head, open(tcp, peer, &state)) => opened.ok(),
+        opened = timeout(bounds.head, open(tcp, peer, &behind.entrance)) => opened.ok(),
         () = told_to_go => None,
     };
-    drop(state);
+    drop(behind);
     match opened {
         Some(Ok(Opened { stream, origin, http2 })) => {
             let line = Arc::new(Line::default());
-            let client = Client { worker, door, slot, origin, line, limits };
+            let client = Client { worker, door, origin, line, bounds };
             if http2 {
-                over_http2(client, stream, time, turns).await;
+                over_http2(client, stream, turns).await;
             } else {
-                over_http1(client, stream, time, turns).await;
+                over_http1(client, stream, turns).await;
             }
         }
         Some(Err(error)) => tracing::debug!(%error, %peer, "connection could not be opened"),
@@ -72,25 +70,25 @@ struct Opened {
 
 /// Finds out whom a load balancer speaks for, agrees on TLS where the door speaks it, and
 /// finds out which version of HTTP the client speaks.
-async fn open(tcp: TcpStream, peer: SocketAddr, state: &ServiceState) -> io::Result<Opened> {
+async fn open(tcp: TcpStream, peer: SocketAddr, entrance: &Entrance) -> io::Result<Opened> {
     let (mut stream, mut client) = (Stream::new(tcp), peer);
-    if origin::contain(&state.proxy_protocol_from, peer.ip().to_canonical()) {
+    if origin::contain(&entrance.proxy_protocol_from, peer.ip().to_canonical()) {
         client = stream.take_header().await?.unwrap_or(peer);
     }
-    if let Some(tls) = &state.tls {
-        let config = tls.config().ok_or_else(|| io::Error::other("no certificate to show yet"))?;
-        stream = stream.inside_tls(config).await?;
+    if let Some(tls) = &entrance.tls {
+        stream = stream.inside_tls(tls).await?;
     }
     let http2 = stream.speaks_http2().await?;
-    let origin = Origin::new(client, state.tls.is_some(), &state.forwarded_from);
+    let origin = Origin::new(client, entrance.tls.is_some(), &entrance.forwarded_from);
     Ok(Opened { stream, origin, http2 })
 }
 
-async fn over_http1(client: Client, stream: Stream, time: Times, mut turns: Turns) {
+async fn over_http1(client: Client, stream: Stream, mut turns: Turns) {
+    let bounds = client.bounds;
     let line = Arc::clone(&client.line);
-    let wire = Wire::new(stream, Arc::clone(&line), time.head, time.idle)
-        .with_head_of(client.limits.head as usize);
-    let builder = http1_builder(&client.limits);
+    let wire = Wire::new(stream, Arc::clone(&line), bounds.head, bounds.idle)
+        .with_head_of(bounds.head_bytes as usize);
+    let builder = http1_builder(&bounds);
     let client = Rc::new(client);
     let service = service_fn(move |request| answer(Rc::clone(&client), request));
     let mut connection =
@@ -105,7 +103,8 @@ async fn over_http1(client: Client, stream: Stream, time: Times, mut turns: Turn
 
 /// As over HTTP/1.1; `GOAWAY` is what tells the client to go. One that has no stream for the
 /// idle limit is told so too, and left when it stays.
-async fn over_http2(client: Client, stream: Stream, time: Times, mut turns: Turns) {
+async fn over_http2(client: Client, stream: Stream, mut turns: Turns) {
+    let bounds = client.bounds;
     let (client, streams) = (Rc::new(client), Streams::new());
     let opened = streams.clone();
     let service = service_fn({
@@ -115,14 +114,14 @@ async fn over_http2(client: Client, stream: Stream, time: Times, mut turns: Turn
             async move { answered.await.map(|answer| answer.map(|reply| reply.on(stream))) }
         }
     });
-    let builder = http2_builder(&streams, &time, &client.limits);
+    let builder = http2_builder(&streams, &bounds);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let cut_at = tokio::select! {
         turned = until_turned(connection.as_mut(), &mut turns) => match turned {
             Some(cut_at) => Some(cut_at),
             None => return,
         },
-        () = streams.quiet(time.idle) => None,
+        () = streams.quiet(bounds.idle) => None,
     };
     connection.as_mut().graceful_shutdown();
     let cut = async {
@@ -136,7 +135,7 @@ async fn over_http2(client: Client, stream: Stream, time: Times, mut turns: Turn
             tracing::debug!(%error, "connection ended");
         },
         () = cut => client.line.cut(),
-        () = streams.quiet(time.idle) => {}
+        () = streams.quiet(bounds.idle) => {}
     }
 }
 
@@ -162,12 +161,12 @@ async fn until_turned(mut connection: Pin<&mut impl Future>, turns: &mut Turns) 
 
 /// How hyper serves: half-closed clients are kept by [`Wire`], times are its too; the date
 /// is the upstream's business.
-fn http1_builder(limits: &Limits) -> http1::Builder {
+fn http1_builder(bounds: &Bounds) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .max_buf_size(BUFFER_BYTES)
-        .max_header_size(limits.head as usize)
-        .max_headers(limits.fields as usize)
+        .max_header_size(bounds.head_bytes as usize)
+        .max_headers(bounds.fields as usize)
         .header_read_timeout(None)
         .auto_date_header(false);
     builder
@@ -175,17 +174,17 @@ fn http1_builder(limits: &Limits) -> http1::Builder {
 
 /// How hyper serves HTTP/2. A client that vanished is found by pings, one that resets its
 /// streams as fast as it opens them is sent away.
-fn http2_builder(streams: &Streams, time: &Times, limits: &Limits) -> http2::Builder<Streams> {
+fn http2_builder(streams: &Streams, bounds: &Bounds) -> http2::Builder<Streams> {
     let mut builder = http2::Builder::new(streams.clone());
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
-        .max_header_list_size(limits.head)
+        .max_header_list_size(bounds.head_bytes)
         .max_pending_accept_reset_streams(RESETS)
         .max_local_error_reset_streams(RESETS)
         .max_send_buf_size(STREAM_BUFFER_BYTES)
         .keep_alive_interval(PING_EVERY)
-        .keep_alive_timeout(time.idle)
+        .keep_alive_timeout(bounds.idle)
         .auto_date_header(false);
     builder
 }

@@ -9,20 +9,21 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use rollout::route::{Generation, HealthCheck, ServiceRoute, Snapshot};
+use rollout::route::{Generation, HealthCheck, Snapshot};
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use super::behind::Behind;
 use super::books::Books;
 use super::door::{Door, Doors, Inside};
 use super::health;
 use super::listen::Order;
 use super::route::{ServiceState, Slot};
 use super::upstream::Upstream;
-use servable::{Servable, Sockets};
+use servable::Servable;
 
 /// What became of a snapshot.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ pub enum Refused {
         fault: String,
     },
     /// Its address cannot be listened on. It is served where it listened before, or nowhere
-    /// when it did not or another service listens there now.
+    /// when it did not or what is to be there now leaves no room for it.
     #[error("service {service:?} cannot listen on {address}: {cause}")]
     Listen {
         /// The service.
@@ -140,11 +141,15 @@ impl Control {
         let mut servable = self.servable(snapshot, books);
         let before = self.serving();
         let drains = self.drains();
-        self.close_left(&servable);
-        for route in &servable.routes {
-            if let Some(state) = servable.states.remove(&route.service) {
-                self.put(route, state, servable.sockets.remove(&route.listen));
-            }
+        for (service, state) in std::mem::take(&mut servable.states) {
+            self.put(&service, state);
+        }
+        let left = self.take_left(&servable);
+        self.arrange_doors(&mut servable);
+        for slot in left {
+            let state = slot.state.load();
+            let closed = ServiceState::closed(state.drain, state.time, state.limits);
+            slot.state.store(Arc::new(closed));
         }
         self.check_upstreams(&servable);
         self.let_go(before, &drains);
@@ -166,7 +171,7 @@ impl Control {
         self.stopping = true;
         let longest = self.drains().into_values().max().unwrap_or_default();
         for door in self.doors.values() {
-            door.turn(true, door.slot.load().state.load().drain);
+            door.close();
         }
         for (_, check) in self.checks.values() {
             check.abort();
@@ -179,57 +184,52 @@ impl Control {
         self.workers.clear();
     }
 
-    /// Closes the doors and empties the slots that are not to serve.
-    fn close_left(&mut self, servable: &Servable) {
-        let (routes, kept) = (&servable.routes, &servable.kept);
-        self.doors.retain(|address, door| {
-            let stays = kept.contains(&*door.slot.load().name)
-                || routes.iter().any(|route| route.listen == *address);
-            if !stays {
-                door.turn(true, door.slot.load().state.load().drain);
-            }
-            stays
-        });
-        self.slots.retain(|name, slot| {
-            let stays = kept.contains(name) || routes.iter().any(|route| route.service == *name);
-            if !stays {
-                let state = slot.state.load();
-                slot.state.store(Arc::new(ServiceState::closed(
-                    state.drain,
-                    state.time,
-                    state.limits,
-                )));
-            }
-            stays
-        });
+    /// Takes out the services that are not to serve.
+    fn take_left(&mut self, servable: &Servable) -> Vec<Arc<Slot>> {
+        let stays = |name: &str| servable.kept.contains(name) || is_asked(servable, name);
+        let left = self.slots.extract_if(.., |name, _| !stays(name));
+        left.map(|(_, slot)| slot).collect()
     }
 
     /// Puts a service into force.
-    fn put(&mut self, route: &ServiceRoute, state: ServiceState, sockets: Option<Sockets>) {
-        let (drain, state) = (state.drain, Arc::new(state));
-        let slot = if let Some(slot) = self.slots.get(&route.service) {
-            slot.state.store(state);
-            Arc::clone(slot)
-        } else {
-            let slot = Arc::new(Slot {
-                name: Arc::from(route.service.as_str()),
-                state: ArcSwap::new(state),
-                unserved: AtomicU64::new(0),
-            });
-            self.slots.insert(route.service.clone(), Arc::clone(&slot));
-            slot
-        };
-        if let Some((bound, listeners)) = sockets {
-            let door = Arc::new(Door::new(bound, slot));
-            for (worker, listener) in self.workers.iter().zip(listeners) {
-                let _ = worker.send(Order::Listen(Inside::new(&door), listener));
+    fn put(&mut self, service: &str, state: ServiceState) {
+        let state = Arc::new(state);
+        if let Some(slot) = self.slots.get(service) {
+            return slot.state.store(state);
+        }
+        let (name, state) = (Arc::from(service), ArcSwap::new(state));
+        let slot = Arc::new(Slot { name, state, unserved: AtomicU64::new(0) });
+        self.slots.insert(service.to_owned(), slot);
+    }
+
+    /// Opens, arranges and closes doors as the services in force ask. One that goes on as it
+    /// is gives way where another is for the same requests.
+    fn arrange_doors(&mut self, servable: &mut Servable) {
+        let (kept, asked): (Vec<_>, Vec<_>) =
+            self.slots.iter().partition(|(name, _)| !is_asked(servable, name));
+        let mut places: BTreeMap<String, Vec<Arc<Slot>>> = BTreeMap::new();
+        for (_, slot) in asked.into_iter().chain(kept) {
+            let place = places.entry(slot.state.load().listen.clone()).or_default();
+            place.push(Arc::clone(slot));
+        }
+        self.doors.retain(|address, door| {
+            let stays = places.contains_key(address);
+            if !stays {
+                door.close();
             }
-            self.doors.insert(route.listen.clone(), door);
-        } else if let Some(door) = self.doors.get(&route.listen)
-            && !Arc::ptr_eq(&door.slot.load(), &slot)
-        {
-            door.slot.store(slot);
-            door.turn(false, drain);
+            stays
+        });
+        for (address, slots) in places {
+            let behind = Arc::new(Behind::new(slots));
+            if let Some(door) = self.doors.get(&address) {
+                door.arrange(behind);
+            } else if let Some((bound, listeners)) = servable.sockets.remove(&address) {
+                let door = Arc::new(Door::new(bound, behind));
+                for (worker, listener) in self.workers.iter().zip(listeners) {
+                    let _ = worker.send(Order::Listen(Inside::new(&door), listener));
+                }
+                self.doors.insert(address, door);
+            }
         }
     }
 
@@ -302,4 +302,9 @@ impl Control {
             }
         }
     }
+}
+
+/// Whether the snapshot that comes into force says how this service is served.
+fn is_asked(servable: &Servable, service: &str) -> bool {
+    servable.routes.iter().any(|route| route.service == *service)
 }

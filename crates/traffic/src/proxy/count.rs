@@ -16,6 +16,10 @@ pub struct Counters {
     pub instance: u64,
     /// By service name.
     pub services: BTreeMap<String, ServiceCounters>,
+    /// Requests that no service on their listen address was for, by address; those of which
+    /// that could not be told are among them. Since the address was opened.
+    #[serde(default)]
+    pub unrouted: BTreeMap<String, u64>,
     /// Access-log lines dropped because the writer did not keep up.
     pub log_lines_dropped: u64,
 }

@@ -3,21 +3,23 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::route::Slot;
+use super::behind::Behind;
 
 /// A listen address and who is behind it.
 #[derive(Debug)]
 pub(crate) struct Door {
     /// What it really listens on: the port the system chose where `:0` was asked for.
     pub bound: SocketAddr,
-    pub slot: ArcSwap<Slot>,
+    pub behind: ArcSwap<Behind>,
+    /// Requests that no service behind it is for.
+    pub unrouted: AtomicU64,
     turn: watch::Sender<Turn>,
     /// Connections open through it, and threads that may accept more.
     open: AtomicUsize,
@@ -54,15 +56,32 @@ struct Turn {
 }
 
 impl Door {
-    /// Open, with `slot` behind it.
-    pub(crate) fn new(bound: SocketAddr, slot: Arc<Slot>) -> Self {
+    /// Open, with these services behind it.
+    pub(crate) fn new(bound: SocketAddr, behind: Arc<Behind>) -> Self {
         let turn = Turn { count: 0, closed: false, cut_at: Instant::now() };
         let turn = watch::Sender::new(turn);
-        Self { bound, slot: ArcSwap::new(slot), turn, open: AtomicUsize::new(0) }
+        let (unrouted, open) = (AtomicU64::new(0), AtomicUsize::new(0));
+        Self { bound, behind: ArcSwap::new(behind), unrouted, turn, open }
+    }
+
+    /// From now on these services are behind it. Connections that are open ask them, too; they
+    /// are let go where others are behind it now who take connections in otherwise.
+    pub(crate) fn arrange(&self, behind: Arc<Behind>) {
+        let (drain, before) = (behind.drain(), self.behind.load_full());
+        let stays = before.shares_with(&behind) || before.entrance.is_like(&behind.entrance);
+        self.behind.store(behind);
+        if !stays {
+            self.turn(false, drain);
+        }
+    }
+
+    /// Accepts no more, and lets everybody go.
+    pub(crate) fn close(&self) {
+        self.turn(true, self.behind.load().drain());
     }
 
     /// Lets the connections go that are open now; `closed` accepts no more.
-    pub(crate) fn turn(&self, closed: bool, drain: Duration) {
+    fn turn(&self, closed: bool, drain: Duration) {
         self.turn.send_modify(|turn| {
             turn.count = turn.count.wrapping_add(1);
             turn.closed = closed;
@@ -126,23 +145,11 @@ pub(crate) type Doors = BTreeMap<String, Arc<Door>>;
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicU64;
-
-    use rollout::route::Limits;
-
-    use super::super::route::{ServiceState, Times};
     use super::*;
 
     #[tokio::test]
     async fn a_door_that_is_closed_tells_also_those_who_come_in_afterwards() {
-        let none = Duration::ZERO;
-        let time = Times { head: none, connect: none, first_byte: none, idle: none };
-        let slot = Slot {
-            name: Arc::from("shop"),
-            state: ArcSwap::from_pointee(ServiceState::closed(none, time, Limits::default())),
-            unserved: AtomicU64::new(0),
-        };
-        let door = Door::new("127.0.0.1:80".parse().unwrap(), Arc::new(slot));
+        let door = Door::new("127.0.0.1:80".parse().unwrap(), Arc::default());
         door.turn(false, Duration::ZERO);
         assert!(!door.turns().has_next(), "whom a change is not news to");
         door.turn(true, Duration::from_hours(1));

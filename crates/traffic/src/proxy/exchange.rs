@@ -3,30 +3,24 @@
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, SET_COOKIE};
-use http::request::Parts;
 use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
-use rollout::bucket::bucket;
-use rollout::route::Limits;
 
-use super::access::Entry;
+use super::behind::Bounds;
 use super::body::{Download, Reply};
 use super::count::Cause;
+use super::decide::{Decided, Undecided};
 use super::door::Door;
 use super::fields;
 use super::forward::{Answer, Asked, Failure, OverHyper, Spare};
 use super::grpc;
-use super::guard::{Side, micros};
 use super::listen::Worker;
 use super::origin::{Asker, Origin};
-use super::route::{Slot, Times};
+use super::route::Times;
 use super::shield::{Cover, Served};
-use super::split::{self, Seat};
-use super::sticky::Key;
 use super::target;
 use super::upgrade;
 use super::upload::{Progress, Upload};
@@ -41,23 +35,9 @@ const SHIELDED: HeaderName = HeaderName::from_static("sluice-shielded");
 pub(crate) struct Client {
     pub worker: Rc<Worker>,
     pub door: Arc<Door>,
-    pub slot: Arc<Slot>,
     pub origin: Origin,
     pub line: Arc<Line>,
-    pub limits: Limits,
-}
-
-/// Where one request goes, decided under one snapshot.
-#[derive(Debug)]
-pub(crate) struct Decided {
-    pub seat: Seat,
-    pub time: Times,
-    /// Who answers in the canary's place when that fails.
-    pub cover: Option<Cover>,
-    /// The cookie that keeps a new user on this side.
-    pub cookie: Option<HeaderValue>,
-    /// The user's bucket, for the access log.
-    pub user: u32,
+    pub bounds: Bounds,
 }
 
 /// Answers one request. Never fails: what goes wrong is an answer too.
@@ -67,7 +47,7 @@ pub(crate) async fn answer(
 ) -> Result<Response<Reply>, Infallible> {
     let started = Instant::now();
     let (mut head, body) = request.into_parts();
-    let mut response = if let Some(status) = target::refusal(&head, &client.limits) {
+    let mut response = if let Some(status) = target::refusal(&head, client.bounds.fields) {
         client.close_with(status)
     } else if fields::is_in_circles(&head.headers) {
         client.text(StatusCode::LOOP_DETECTED, "the request goes in circles\n")
@@ -88,18 +68,22 @@ async fn serve(
 ) -> Response<Reply> {
     let asker = client.origin.asker(request.headers());
     let (head, body) = request.into_parts();
-    let Some(decided) = client.decide(&head, &asker) else {
-        client.slot.unserved.fetch_add(1, Ordering::Relaxed);
-        return client.text(StatusCode::SERVICE_UNAVAILABLE, "no release serves here\n");
+    let decided = match client.decide(&head, &asker) {
+        Ok(decided) => decided,
+        Err(Undecided::TooLarge) => return client.close_with(StatusCode::PAYLOAD_TOO_LARGE),
+        Err(undecided) => {
+            let (status, text) = undecided.answer();
+            return client.text(status, text);
+        }
     };
-    let Decided { seat, time, cover, cookie, user } = decided;
-    let entry = client.worker.log.as_ref().map(|_| client.entry(&head, &asker, &seat, user));
+    let Decided { seat, time, cover, cookie, body_limit, entry } = decided;
     let request = Request::from_parts(head, body);
     let mut visit = Visit::begin(&client.worker, seat, started, &client.line, entry);
-    let mut response = match forward(client, request, &asker, cover, &mut visit, &time).await {
-        Ok(forwarded) => forwarded.into_response(client, visit, time),
-        Err(failure) => client.failed(failure, &mut visit),
-    };
+    let mut response =
+        match forward(client, request, &asker, (cover, body_limit), &mut visit, &time).await {
+            Ok(forwarded) => forwarded.into_response(client, visit, time),
+            Err(failure) => client.failed(failure, &mut visit),
+        };
     if let Some(cookie) = cookie {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
@@ -119,7 +103,7 @@ async fn forward(
     client: &Rc<Client>,
     mut request: Request<Incoming>,
     asker: &Asker,
-    cover: Option<Cover>,
+    (cover, body_limit): (Option<Cover>, Option<u64>),
     visit: &mut Visit,
     time: &Times,
 ) -> Result<Forwarded, Failure> {
@@ -134,7 +118,7 @@ async fn forward(
     (head.version, head.extensions) = (Version::HTTP_11, http::Extensions::new());
     let cover = cover.filter(|_| upgrade.is_none() && Cover::takes(&head.method, &head.headers));
     let keep = cover.as_ref().map(|cover| cover.shield.body_limit);
-    let (body, source) = Upload::new(body, watched, keep, client.limits.body);
+    let (body, source) = Upload::new(body, watched, keep, body_limit);
     if !body.is_empty() {
         fields::frame_upload(&mut head.headers);
     }
@@ -189,47 +173,6 @@ impl Forwarded {
 }
 
 impl Client {
-    /// Where a request with this head goes; `None` when no release serves here.
-    pub(crate) fn decide(&self, head: &Parts, asker: &Asker) -> Option<Decided> {
-        let state = self.slot.state.load();
-        let key = state.tie.key(&head.headers, &asker.address, &self.worker.keys);
-        let seat = split::choose(&state, key.as_str())?;
-        let cookie = match &key {
-            Key::Fresh(fresh) => state.tie.set_cookie(fresh),
-            Key::Known(_) => None,
-        };
-        let user = self.worker.log.as_ref().map_or(0, |_| bucket(&self.slot.name, key.as_str()));
-        let canary = seat.side == Side::Canary;
-        let cover = canary.then(|| state.cover()).flatten();
-        Some(Decided { seat, time: state.time, cover, cookie, user })
-    }
-
-    /// What the access log is to say of it, as far as that is known at its head.
-    pub(crate) fn entry(&self, head: &Parts, asker: &Asker, seat: &Seat, user: u32) -> Box<Entry> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Box::new(Entry {
-            time_ms: micros(now).checked_div(1_000).unwrap_or_default(),
-            service: Arc::clone(&self.slot.name),
-            track: match seat.side {
-                Side::Stable => "stable",
-                Side::Canary => "canary",
-            },
-            release: Arc::clone(&seat.track.release),
-            client: asker.address.clone(),
-            method: head.method.clone(),
-            path: head.uri.path().to_owned(),
-            version: fields::version(head.version),
-            status: 0,
-            first_byte_us: 0,
-            us: 0,
-            bytes_in: 0,
-            bytes_out: 0,
-            user,
-            shielded: false,
-            cause: None,
-        })
-    }
-
     fn failed(&self, failure: Failure, visit: &mut Visit) -> Response<Reply> {
         match failure {
             Failure::Client if visit.upload().is_some_and(Progress::is_too_large) => {

@@ -2,14 +2,17 @@
 
 mod access;
 mod balance;
+mod behind;
 mod body;
 mod books;
+mod by_host;
 mod claims;
 mod connect;
 mod connection;
 mod control;
 mod cookies;
 mod count;
+mod decide;
 #[cfg(test)]
 mod differential;
 mod door;
@@ -31,6 +34,7 @@ mod route;
 mod sender;
 mod settings;
 mod shield;
+mod spelling;
 mod split;
 mod sticky;
 mod stream;
@@ -219,7 +223,16 @@ impl Shared {
             (service, counters)
         });
         let log_lines_dropped = self.log.as_ref().map_or(0, Log::dropped);
-        Counters { instance: self.instance, services: services.collect(), log_lines_dropped }
+        let unrouted = serving
+            .doors
+            .iter()
+            .map(|(address, door)| (address.clone(), door.unrouted.load(Ordering::Relaxed)));
+        Counters {
+            instance: self.instance,
+            services: services.collect(),
+            unrouted: unrouted.filter(|(_, count)| *count > 0).collect(),
+            log_lines_dropped,
+        }
     }
 
     fn observed(&self) -> Observed {
@@ -230,8 +243,10 @@ impl Shared {
             .map(|(name, slot)| (name.clone(), ObservedService::of(&slot.state.load())))
             .collect();
         for door in serving.doors.values() {
-            if let Some(service) = services.get_mut(&*door.slot.load().name) {
-                service.listening = Some(door.bound);
+            for slot in &door.behind.load().slots {
+                if let Some(service) = services.get_mut(&*slot.name) {
+                    service.listening = Some(door.bound);
+                }
             }
         }
         for (service, releases) in self.books.all() {

@@ -1,13 +1,12 @@
 //! What serves now: the snapshot, checked and made ready for the request path.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
-use rollout::route::{Bad, Limits, ServiceRoute, TrackRoute};
+use rollout::route::{Bad, Limits, Route, ServiceRoute, TrackRoute, conflict};
 use rollout::units::Weight;
 
 use super::count::{Ledger, Sharded};
@@ -29,6 +28,10 @@ pub(crate) struct Slot {
 /// One service at one generation. Immutable but for what its parts count and observe.
 #[derive(Debug)]
 pub(crate) struct ServiceState {
+    /// The address it is behind.
+    pub listen: String,
+    /// Which requests there it is for.
+    pub route: Route,
     pub stable: Option<Arc<Track>>,
     pub canary: Option<Canary>,
     pub tie: Tie,
@@ -108,6 +111,8 @@ impl ServiceState {
     /// No release serves and none is to. Who is still at the door is heard as before.
     pub(crate) const fn closed(drain: Duration, time: Times, limits: Limits) -> Self {
         Self {
+            listen: String::new(),
+            route: Route { hosts: Vec::new(), paths: Vec::new() },
             stable: None,
             canary: None,
             tie: Tie::Address,
@@ -136,20 +141,23 @@ impl Times {
     }
 }
 
-/// The first thing in a route that cannot be served: `names` and `addresses` are of those
-/// before it in the snapshot, and then of it too.
-pub(crate) fn fault<'a>(
-    route: &'a ServiceRoute,
-    names: &mut BTreeSet<&'a str>,
-    addresses: &mut BTreeSet<&'a str>,
-) -> Option<String> {
-    if !names.insert(&route.service) {
-        Some("is named twice".to_owned())
-    } else if !addresses.insert(&route.listen) {
-        Some(format!("listens on {}, where another service does", route.listen))
-    } else {
-        service_fault(route)
+/// The first thing in a route that cannot be served beside `others`, those before it in the
+/// snapshot.
+pub(crate) fn fault(route: &ServiceRoute, others: &[&ServiceRoute]) -> Option<String> {
+    if others.iter().any(|other| other.service == route.service) {
+        return Some("is named twice".to_owned());
     }
+    let at_odds = others.iter().find_map(|other| Some((&other.service, at_odds(route, other)?)));
+    let fault =
+        at_odds.map(|(other, why)| format!("cannot share {} with {other:?}: {why}", route.listen));
+    fault.or_else(|| route.route.fault()).or_else(|| service_fault(route))
+}
+
+/// Why two services cannot be served at once; `None` when they can.
+pub(crate) fn at_odds(one: &ServiceRoute, other: &ServiceRoute) -> Option<String> {
+    let shared = one.listen == other.listen;
+    let sides = ((&one.door, &one.route), (&other.door, &other.route));
+    shared.then(|| conflict(sides.0, sides.1)).flatten()
 }
 
 fn service_fault(route: &ServiceRoute) -> Option<String> {

@@ -4,16 +4,16 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
-use rustls::ServerConfig;
+use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 
+use super::behind::Certificates;
 use super::proxied::{self, Header};
 use super::tls::H2;
 
@@ -78,8 +78,17 @@ impl Stream {
     }
 
     /// What the client says inside TLS, once that is agreed on.
-    pub(crate) async fn inside_tls(self, config: Arc<ServerConfig>) -> io::Result<Self> {
-        let tls = TlsAcceptor::from(config).accept(self).await?;
+    pub(crate) async fn inside_tls(self, certificates: &Certificates) -> io::Result<Self> {
+        let nothing = || io::Error::other("no certificate to show yet");
+        let tls = if certificates.is_one() {
+            let config = certificates.of(None).ok_or_else(nothing)?;
+            TlsAcceptor::from(config).accept(self).await?
+        } else {
+            let asked = LazyConfigAcceptor::new(Acceptor::default(), self).await?;
+            let host = asked.client_hello().server_name().map(ToOwned::to_owned);
+            let config = certificates.of(host.as_deref()).ok_or_else(nothing)?;
+            asked.into_stream(config).await?
+        };
         Ok(Self { first: BytesMut::new(), gone: 0, rest: Rest::Tls(Box::new(tls)) })
     }
 

@@ -10,13 +10,12 @@
 use http::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderValue};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
-use http::{Method, StatusCode, Uri, Version};
-use rollout::route::Limits;
+use http::{HeaderMap, Method, StatusCode, Uri, Version};
 
 use super::head::{is_host, length};
 
 /// The answer to a request that cannot be forwarded, whoever serves.
-pub(crate) fn refusal(head: &Parts, limits: &Limits) -> Option<StatusCode> {
+pub(crate) fn refusal(head: &Parts, fields: u32) -> Option<StatusCode> {
     if head.method == Method::CONNECT {
         return Some(StatusCode::NOT_IMPLEMENTED);
     }
@@ -26,16 +25,21 @@ pub(crate) fn refusal(head: &Parts, limits: &Limits) -> Option<StatusCode> {
         return Some(StatusCode::BAD_REQUEST);
     }
     if head.version == Version::HTTP_2 {
-        if head.headers.len() > limits.fields as usize {
+        if head.headers.len() > fields as usize {
             return Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
         }
         if !has_plain_length(head) {
             return Some(StatusCode::BAD_REQUEST);
         }
     }
-    let said = head.headers.get(CONTENT_LENGTH).and_then(|value| length(value.as_bytes()));
-    let too_large = said.zip(limits.body).is_some_and(|(said, limit)| said > limit);
-    too_large.then_some(StatusCode::PAYLOAD_TOO_LARGE)
+    None
+}
+
+/// Whether a request says that its body is larger than `limit`.
+pub(crate) fn is_too_large(headers: &HeaderMap, limit: Option<u64>) -> bool {
+    let Some(limit) = limit else { return false };
+    let said = headers.get(CONTENT_LENGTH).and_then(|value| length(value.as_bytes()));
+    said.is_some_and(|said| said > limit)
 }
 
 /// Whether the target's authority, where it has one, is a host and the one `Host` names.
@@ -125,7 +129,7 @@ mod tests {
             (V::HTTP_2, "/x", &[], refused),
         ] {
             assert_eq!(
-                refusal(&head(version, target, fields), &Limits::default()),
+                refusal(&head(version, target, fields), 100),
                 expected,
                 "{target} {fields:?}"
             );
@@ -143,7 +147,7 @@ mod tests {
         ] {
             let fields: Vec<_> = lengths.iter().map(|length| ("content-length", *length)).collect();
             let head = head(Version::HTTP_2, "http://a/", &fields);
-            assert_eq!(refusal(&head, &Limits::default()), expected, "{lengths:?}");
+            assert_eq!(refusal(&head, 100), expected, "{lengths:?}");
         }
     }
 

@@ -3,9 +3,9 @@
 //! A pair that cannot be used never replaces one that can: what was shown before is shown on,
 //! and the fault is told ([`super::observe::ObservedService::tls_fault`]) until the files are
 //! right again. Where nothing was shown before, new connections are closed until then: what is
-//! to be said inside TLS is never said without. Open connections are not touched by a change; new ones see it. One certificate a
-//! door is what there is; several services behind one address, told apart by the name the
-//! client asks for, would resolve it here.
+//! to be said inside TLS is never said without. Open connections are not touched by a change;
+//! new ones see it. Which of the services behind a door shows its own is found by the host the
+//! client asks for ([`super::behind::Certificates`]).
 
 use std::fs;
 use std::hash::{BuildHasher, RandomState};

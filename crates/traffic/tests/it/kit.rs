@@ -17,8 +17,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rollout::evidence::TripSpec;
 use rollout::route::{
-    Bad, CanaryRoute, DoorRoute, Generation, HealthCheck, Protocol, ServiceRoute, Snapshot, Sticky,
-    Timeouts, TrackRoute, TripRule,
+    Bad, CanaryRoute, DoorRoute, Generation, HealthCheck, Protocol, Route, ServiceRoute, Snapshot,
+    Sticky, Timeouts, TrackRoute, TripRule,
 };
 use rollout::units::{Millis, Weight};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -141,6 +141,7 @@ pub(crate) fn shop(stable: SocketAddr) -> ServiceRoute {
         service: "shop".to_owned(),
         listen: "127.0.0.1:0".to_owned(),
         door: DoorRoute::default(),
+        route: Route::default(),
         stable: Some(track("v1", stable)),
         canary: None,
         sticky: Sticky::Header("x-user".to_owned()),

@@ -19,6 +19,7 @@ mod letting_go;
 mod limits;
 mod logging;
 mod pools;
+mod routing;
 mod shield;
 mod shield_load;
 mod snapshots;

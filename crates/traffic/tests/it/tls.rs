@@ -69,6 +69,17 @@ async fn open(
     alpn: &[&[u8]],
     version: &'static SupportedProtocolVersion,
 ) -> std::io::Result<TlsStream<TcpStream>> {
+    open_as("shop.example", address, name, alpn, version).await
+}
+
+/// The same, asking for this host; an address asks for none.
+async fn open_as(
+    host: &'static str,
+    address: SocketAddr,
+    name: &str,
+    alpn: &[&[u8]],
+    version: &'static SupportedProtocolVersion,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     let certificate = CertificateDer::from_pem_file(format!("{DATA}/{name}.pem")).unwrap();
     roots.add(certificate).unwrap();
@@ -79,8 +90,8 @@ async fn open(
         .with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
     let tcp = TcpStream::connect(address).await.unwrap();
-    let name = ServerName::try_from("shop.example").unwrap();
-    TlsConnector::from(Arc::new(config)).connect(name, tcp).await
+    let host = ServerName::try_from(host).unwrap();
+    TlsConnector::from(Arc::new(config)).connect(host, tcp).await
 }
 
 async fn open_any(address: SocketAddr, name: &str) -> std::io::Result<TlsStream<TcpStream>> {
@@ -243,4 +254,28 @@ async fn a_door_that_is_to_begin_with_tls_speaks_nothing_until_its_pair_is_there
     std::fs::rename(&late, pair.path("key")).unwrap();
     until("the pair is found", || observed(&proxy, "shop").tls_fault.is_none()).await;
     assert!(open_any(address, "one").await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn services_of_one_address_show_their_own_certificates() {
+    let (v1, one, two) = (told().await, Pair::of("one"), Pair::of("two"));
+    let mut blog = two.before(v1.address);
+    blog.service = "blog".to_owned();
+    blog.route.hosts = vec!["shop.example".to_owned()];
+    let (proxy, address) = proxy(one.before(v1.address)).await;
+    proxy.apply(snapshot(2, [one.before(v1.address), blog.clone()])).unwrap();
+    assert!(proxy.observed().refused.is_empty());
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let shown = async |host, name| {
+            open_as(host, address, name, &[b"h2", b"http/1.1"], version).await.is_ok()
+        };
+        assert!(shown("shop.example", "two").await && !shown("shop.example", "one").await);
+        assert!(shown("127.0.0.1", "one").await && !shown("127.0.0.1", "two").await);
+    }
+    let mut plain = blog;
+    plain.door.tls = None;
+    proxy.apply(snapshot(3, [one.before(v1.address), plain])).unwrap();
+    let refused = proxy.observed().refused["blog"].clone();
+    assert!(refused.ends_with("with \"shop\": only one of them has `listen.tls`"), "{refused}");
+    assert!(open_any(address, "two").await.is_ok(), "it goes on as it was");
 }

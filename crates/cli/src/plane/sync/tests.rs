@@ -4,8 +4,8 @@ use super::*;
 use reqwest::Url;
 use rollout::evidence::{Tally, TripNumbers};
 use rollout::route::{
-    CanaryRoute, DoorRoute, Generation, HealthCheck, Protocol, ServiceRoute, Sticky, Timeouts,
-    TrackRoute,
+    CanaryRoute, DoorRoute, Generation, HealthCheck, Protocol, Route, ServiceRoute, Sticky,
+    Timeouts, TrackRoute,
 };
 use rollout::units::{Millis, Weight};
 use tempfile::TempDir;
@@ -31,6 +31,7 @@ fn snapshot(epoch: u64, guard_key: &str) -> Snapshot {
         service: "shop".into(),
         listen: "127.0.0.1:0".into(),
         door: DoorRoute::default(),
+        route: Route::default(),
         stable: Some(track("shop-1")),
         canary: Some(canary),
         sticky: Sticky::Address,

@@ -30,8 +30,8 @@ pub struct CreateRollout {
     /// Try it although the version was rolled back before.
     #[serde(default)]
     pub again: bool,
-    /// Move to the plan's `listen` address though the service is served on another one, which
-    /// closes when the release is stable.
+    /// Move to the plan's `listen` address, or give up hosts and paths its `route` leaves out:
+    /// nobody answers at the old ones any more when the release is stable.
     #[serde(default)]
     pub new_listen: bool,
 }

@@ -6,7 +6,7 @@ use rollout::machine::{
     explain,
 };
 use rollout::plan::{Budget, Deploy, Gate, Metric, Plan, Stage, Test, Then};
-use rollout::route::{DoorRoute, HealthCheck, Protocol, Sticky, Timeouts};
+use rollout::route::{DoorRoute, HealthCheck, Protocol, Route, Sticky, Timeouts};
 use rollout::units::{Millis, Timestamp, Weight};
 
 use crate::view::EventView;
@@ -172,6 +172,7 @@ fn plan() -> Plan {
         service: "shop".to_owned(),
         listen: "127.0.0.1:8080".to_owned(),
         door: DoorRoute::default(),
+        route: Route::default(),
         deploy: deploy(),
         sticky: Sticky::Address,
         health: HealthCheck {

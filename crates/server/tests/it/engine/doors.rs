@@ -75,3 +75,37 @@ async fn a_plan_that_listens_elsewhere_moves_the_door_only_once_its_release_is_s
     assert_eq!(world.route().listen, elsewhere);
     world.engine.stop().await;
 }
+
+#[tokio::test]
+async fn services_share_an_address_where_their_routes_differ() {
+    let mut world = World::start(&[]).await;
+    let first = world.create("1.0").await.unwrap();
+    world.until(&first, "promoted").await;
+    let api = format!("{}-api", world.service);
+    let refused = world.create_of(&api, "1.0", &world.listen).await.unwrap_err().to_string();
+    assert!(refused.contains("both are for everything; give it other hosts or paths"), "{refused}");
+    world.more = "route: { hosts: [api.example], paths: [/api, /v2] }\n".to_owned();
+    let beside = world.create_of(&api, "1.0", &world.listen).await.unwrap();
+    world.until(&beside, "promoted").await;
+    // A third one is compared with those that wait as well.
+    let third = format!("{}-third", world.service);
+    let refused = world.create_of(&third, "1.0", &world.listen).await.unwrap_err().to_string();
+    assert!(refused.contains(&format!("{api}: both are for api.example/api")), "{refused}");
+
+    world.service = api;
+    world.more = "route: { hosts: [api.example], paths: [/api, /v3] }\n".to_owned();
+    let refused = world.create("2.0").await.unwrap_err().to_string();
+    assert!(refused.contains("is for /v2 on") && refused.ends_with("--new-listen"), "{refused}");
+    world.more = "route: { paths: [/] }\nlimits: { fields: 50 }\n".to_owned();
+    let refused = world.create("2.0").await.unwrap_err().to_string();
+    assert!(refused.contains("both are for everything"), "{refused}");
+    world.more = "route: { hosts: [api.example, x.example], paths: [/api, /v2] }\n".to_owned();
+    let wider = world.create("2.0").await.unwrap();
+    world.until(&wider, "running").await;
+    assert_eq!(world.route().route.hosts, ["api.example"], "until its release is stable");
+    world.promote(&wider).await.unwrap();
+    world.promote(&wider).await.unwrap();
+    world.until(&wider, "promoted").await;
+    assert_eq!(world.route().route.hosts, ["api.example", "x.example"]);
+    world.engine.stop().await;
+}

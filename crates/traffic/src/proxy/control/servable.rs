@@ -1,6 +1,7 @@
 //! What of a snapshot can be served, found out before anything that serves is changed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use rollout::units::Weight;
 use super::super::books::Books;
 use super::super::guard::Guard;
 use super::super::listen::bind;
-use super::super::route::{Canary, Limit, ServiceState, Times, Track, fault};
+use super::super::route::{Canary, Limit, ServiceState, Times, Track, at_odds, fault};
 use super::super::shield::Shield;
 use super::super::sticky::Tie;
 use super::super::tls::Tls;
@@ -31,6 +32,14 @@ pub(super) struct Servable {
     pub kept: BTreeSet<String>,
 }
 
+impl Servable {
+    fn take_in(&mut self, route: ServiceRoute, state: ServiceState) {
+        let state = ServiceState { listen: route.listen.clone(), ..state };
+        self.states.insert(route.service.clone(), state);
+        self.routes.push(route);
+    }
+}
+
 /// A listening socket a thread, ready to be handed out.
 pub(super) type Sockets = (SocketAddr, Vec<std::net::TcpListener>);
 
@@ -38,51 +47,53 @@ impl Control {
     /// What of a snapshot can be served. Changes nothing that serves.
     pub(super) fn servable(&self, snapshot: &Snapshot, books: &Books) -> Servable {
         let mut servable = Servable::default();
-        let asked: BTreeSet<&str> = snapshot.services.iter().map(|route| &*route.listen).collect();
-        let (mut names, mut addresses) = (BTreeSet::new(), BTreeSet::new());
+        let (mut before, mut held) = (Vec::new(), Vec::new());
         for route in &snapshot.services {
-            let state = fault(route, &mut names, &mut addresses)
-                .map_or_else(|| self.state(route, books), Err);
+            let state = fault(route, &before).map_or_else(|| self.state(route, books), Err);
             match state {
                 Err(fault) => {
                     servable.kept.insert(route.service.clone());
                     let service = route.service.clone();
                     servable.refused.push(Refused::Invalid { service, fault });
                 }
-                Ok(state) => self.admit(route, state, &asked, &mut servable),
+                Ok(state) => {
+                    before.push(route);
+                    match self.opens(route, &mut servable) {
+                        Ok(()) => servable.take_in(route.clone(), state),
+                        Err(cause) => {
+                            let (service, address) = (route.service.clone(), route.listen.clone());
+                            servable.refused.push(Refused::Listen { service, address, cause });
+                            held.push((route, state));
+                        }
+                    }
+                }
             }
+        }
+        for (route, state) in held {
+            self.hold(route, state, &mut servable);
         }
         servable
     }
 
-    /// Takes in a service that can be served, where it can listen.
-    fn admit(
-        &self,
-        route: &ServiceRoute,
-        state: ServiceState,
-        asked: &BTreeSet<&str>,
-        servable: &mut Servable,
-    ) {
-        let mut route = route.clone();
-        if !self.doors.contains_key(&route.listen) {
-            match bind(&route.listen, self.workers.len()) {
-                Ok(sockets) => {
-                    servable.sockets.insert(route.listen.clone(), sockets);
-                }
-                Err(cause) => {
-                    let (service, address) = (route.service.clone(), route.listen.clone());
-                    let held = self.doors.iter().find(|(address, door)| {
-                        *door.slot.load().name == *service && !asked.contains(address.as_str())
-                    });
-                    let held = held.map(|(address, _)| address.clone());
-                    servable.refused.push(Refused::Listen { service, address, cause });
-                    let Some(held) = held else { return };
-                    route.listen = held;
-                }
-            }
+    /// Sees to it that a service can listen where it is to.
+    fn opens(&self, route: &ServiceRoute, servable: &mut Servable) -> io::Result<()> {
+        if !self.doors.contains_key(&route.listen) && !servable.sockets.contains_key(&route.listen)
+        {
+            let sockets = bind(&route.listen, self.workers.len())?;
+            servable.sockets.insert(route.listen.clone(), sockets);
         }
-        servable.states.insert(route.service.clone(), state);
-        servable.routes.push(route);
+        Ok(())
+    }
+
+    /// Takes in a service that cannot listen where it is to, where it listens now, unless
+    /// those that are to be there are at odds with it.
+    fn hold(&self, route: &ServiceRoute, state: ServiceState, servable: &mut Servable) {
+        let Some(slot) = self.slots.get(&route.service) else { return };
+        let listen = slot.state.load().listen.clone();
+        let route = ServiceRoute { listen, ..route.clone() };
+        if servable.routes.iter().all(|other| at_odds(&route, other).is_none()) {
+            servable.take_in(route, state);
+        }
     }
 
     /// A service as the snapshot says, made of the parts that serve already where they can
@@ -99,6 +110,8 @@ impl Control {
             guard: self.guard(canary, serving.as_deref()),
         });
         Ok(ServiceState {
+            listen: route.listen.clone(),
+            route: route.route.clone(),
             stable: route.stable.as_ref().map(track),
             canary,
             tie,

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::super::behind::Certificates;
 use super::super::tls::Tls;
 use super::*;
 
@@ -55,7 +56,7 @@ async fn stuck() -> (TlsStream<TcpStream>, Wire) {
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let shown = Tls::open(&TlsRoute { certificate, key }, None).config().unwrap();
+    let shown = Certificates::new(&Arc::new(Tls::open(&TlsRoute { certificate, key }, None)));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(16_384).unwrap();
@@ -63,7 +64,7 @@ async fn stuck() -> (TlsStream<TcpStream>, Wire) {
     let name = ServerName::try_from("shop.example").unwrap();
     let (client, stream) = tokio::join!(
         TlsConnector::from(Arc::new(config)).connect(name, tcp),
-        Stream::new(listener.accept().await.unwrap().0).inside_tls(shown),
+        Stream::new(listener.accept().await.unwrap().0).inside_tls(&shown),
     );
     let long = Duration::from_hours(1);
     let mut wire = Wire::new(stream.unwrap(), Arc::default(), long, long);

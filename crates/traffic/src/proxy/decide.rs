@@ -1,0 +1,141 @@
+//! Where one request goes, and what is to be known of it on the way.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http::StatusCode;
+use http::header::HeaderValue;
+use http::request::Parts;
+use rollout::bucket::bucket;
+
+use super::access::Entry;
+use super::behind::{Behind, Lost};
+use super::exchange::Client;
+use super::fields;
+use super::guard::{Side, micros};
+use super::origin::Asker;
+use super::route::{Slot, Times};
+use super::shield::Cover;
+use super::split::{self, Seat};
+use super::sticky::Key;
+use super::target;
+
+/// Where one request goes, decided under one snapshot.
+#[derive(Debug)]
+pub(crate) struct Decided {
+    pub seat: Seat,
+    pub time: Times,
+    /// Who answers in the canary's place when that fails.
+    pub cover: Option<Cover>,
+    /// The cookie that keeps a new user on this side.
+    pub cookie: Option<HeaderValue>,
+    /// Most bytes of its body.
+    pub body_limit: Option<u64>,
+    /// What the access log is to say of it, where there is one, as far as that is known.
+    pub entry: Option<Box<Entry>>,
+}
+
+/// Why a request goes nowhere. It is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Undecided {
+    /// No service behind the door is for it.
+    Nowhere,
+    /// Its path leads here and there, by how it is read.
+    Doubtful,
+    /// No release of its service serves.
+    Unserved,
+    /// It says that its body is larger than its service takes. The connection is to be closed.
+    TooLarge,
+}
+
+impl Undecided {
+    /// What the client is told.
+    pub(crate) const fn answer(self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Nowhere => (StatusCode::NOT_FOUND, "no service is for this host and path\n"),
+            Self::Doubtful => (
+                StatusCode::BAD_REQUEST,
+                "the path can be read in several ways that lead to different services\n",
+            ),
+            Self::Unserved => (StatusCode::SERVICE_UNAVAILABLE, "no release serves here\n"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, ""),
+        }
+    }
+}
+
+impl Client {
+    /// Where a request with this head goes.
+    ///
+    /// # Errors
+    /// When it goes nowhere.
+    pub(crate) fn decide(&self, head: &Parts, asker: &Asker) -> Result<Decided, Undecided> {
+        let behind = self.door.behind.load();
+        if let Some(decided) = self.seat(self.find(&behind, head)?, head, asker)? {
+            return Ok(decided);
+        }
+        // Its service may have left a moment ago, and another one be for the request now.
+        let behind = self.door.behind.load();
+        let slot = self.find(&behind, head)?;
+        self.seat(slot, head, asker)?.ok_or_else(|| {
+            slot.unserved.fetch_add(1, Ordering::Relaxed);
+            Undecided::Unserved
+        })
+    }
+
+    fn find<'a>(&self, behind: &'a Behind, head: &Parts) -> Result<&'a Slot, Undecided> {
+        behind.find(head).map_err(|lost| {
+            self.door.unrouted.fetch_add(1, Ordering::Relaxed);
+            match lost {
+                Lost::Nowhere => Undecided::Nowhere,
+                Lost::Doubtful => Undecided::Doubtful,
+            }
+        })
+    }
+
+    /// Where a service has it served; `None` when no release does.
+    fn seat(&self, slot: &Slot, head: &Parts, asker: &Asker) -> Result<Option<Decided>, Undecided> {
+        let state = slot.state.load();
+        if target::is_too_large(&head.headers, state.limits.body) {
+            return Err(Undecided::TooLarge);
+        }
+        let key = state.tie.key(&head.headers, &asker.address, &self.worker.keys);
+        let Some(seat) = split::choose(&state, key.as_str()) else {
+            return Ok(None);
+        };
+        let cookie = match &key {
+            Key::Fresh(fresh) => state.tie.set_cookie(fresh),
+            Key::Known(_) => None,
+        };
+        let cover = if seat.side == Side::Canary { state.cover() } else { None };
+        let log = self.worker.log.as_ref();
+        let entry = log.map(|_| entry(slot, head, asker, &seat, key.as_str()));
+        let (time, body_limit) = (state.time, state.limits.body);
+        Ok(Some(Decided { seat, time, cover, cookie, body_limit, entry }))
+    }
+}
+
+fn entry(slot: &Slot, head: &Parts, asker: &Asker, seat: &Seat, key: &str) -> Box<Entry> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Box::new(Entry {
+        time_ms: micros(now).checked_div(1_000).unwrap_or_default(),
+        service: Arc::clone(&slot.name),
+        track: match seat.side {
+            Side::Stable => "stable",
+            Side::Canary => "canary",
+        },
+        release: Arc::clone(&seat.track.release),
+        client: asker.address.clone(),
+        method: head.method.clone(),
+        path: head.uri.path().to_owned(),
+        version: fields::version(head.version),
+        status: 0,
+        first_byte_us: 0,
+        us: 0,
+        bytes_in: 0,
+        bytes_out: 0,
+        user: bucket(&slot.name, key),
+        shielded: false,
+        cause: None,
+    })
+}
