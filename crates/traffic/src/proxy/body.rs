@@ -15,6 +15,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::count::Cause;
 use super::forward::Lease;
 use super::grpc;
+use super::piece::Piece;
 use super::streams::Stream;
 use super::upload::{Progress, clean};
 use super::visit::Visit;
@@ -177,8 +178,11 @@ impl Drop for Download {
 pub(crate) struct Reply {
     kind: Kind,
     line: Arc<Line>,
-    /// The stream it goes out on, in HTTP/2.
+    /// The stream it goes out on, in HTTP/2. Its end waits until the client has taken what comes
+    /// before, so that it is watched until then.
     stream: Option<Stream>,
+    /// Trailers, which are an end.
+    end: Option<Frame<Piece>>,
 }
 
 #[derive(Debug)]
@@ -194,12 +198,12 @@ impl Reply {
     /// A short text of the proxy's own.
     pub(crate) fn text(text: &'static str, line: Arc<Line>) -> Self {
         let text = (!text.is_empty()).then(|| Bytes::from_static(text.as_bytes()));
-        Self { kind: Kind::Text(text), line, stream: None }
+        Self { kind: Kind::Text(text), line, stream: None, end: None }
     }
 
     /// What the upstream answers.
     pub(crate) const fn stream(download: Download, line: Arc<Line>) -> Self {
-        Self { kind: Kind::Stream(download), line, stream: None }
+        Self { kind: Kind::Stream(download), line, stream: None, end: None }
     }
 
     /// The same, on a stream of HTTP/2.
@@ -210,26 +214,50 @@ impl Reply {
     }
 }
 
+impl Reply {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Piece>>>> {
+        if let Some(end) = self.end.take() {
+            return Poll::Ready(Some(Ok(end)));
+        }
+        let polled = match &mut self.kind {
+            Kind::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
+            Kind::Stream(download) => Pin::new(download).poll_frame(cx),
+        };
+        let stream = self.stream.as_ref();
+        polled.map_ok(|frame| frame.map_data(|bytes| Piece::on(stream, bytes)))
+    }
+}
+
 impl Body for Reply {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    ) -> Poll<Option<io::Result<Frame<Piece>>>> {
         self.stream.as_ref().inspect(|stream| stream.asked());
-        let polled = match &mut self.kind {
-            Kind::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
-            Kind::Stream(download) => Pin::new(download).poll_frame(cx),
+        let Poll::Ready(piece) = self.poll_piece(cx) else {
+            return Poll::Pending;
         };
-        if polled.is_ready() {
-            self.stream.as_ref().inspect(|stream| stream.handed());
+        let Some(stream) = &self.stream else {
+            return Poll::Ready(piece);
+        };
+        stream.handed();
+        match piece {
+            None if stream.waits(cx) => Poll::Pending,
+            Some(Ok(end)) if end.is_trailers() && stream.waits(cx) => {
+                self.end = Some(end);
+                Poll::Pending
+            }
+            piece => Poll::Ready(piece),
         }
-        polled
     }
 
     fn is_end_stream(&self) -> bool {
+        if self.end.is_some() || self.stream.as_ref().is_some_and(Stream::is_holding) {
+            return false;
+        }
         match &self.kind {
             Kind::Text(text) => text.is_none(),
             Kind::Stream(download) => download.is_end_stream(),

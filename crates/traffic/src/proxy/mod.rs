@@ -27,6 +27,7 @@ mod health;
 mod listen;
 mod observe;
 mod origin;
+mod piece;
 mod pool;
 mod probe;
 mod proxied;

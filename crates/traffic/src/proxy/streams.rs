@@ -2,10 +2,12 @@
 //!
 //! hyper limits how many there are and how many are reset; it lets a connection without any
 //! stay for ever, and a client that stops taking an answer hold it for ever. Here the first
-//! ends after `idle`, and of the second the stream that nobody takes from.
+//! ends after `idle`, and of the second the stream that nobody takes from. So does a client that
+//! resets what it asked for as fast as it asks (CVE-2023-44487), also where hyper had taken it in.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
@@ -30,7 +32,24 @@ struct Open {
     /// When a piece of the answer was handed over; `None` once the next is asked for, which
     /// is when the client has room for it.
     handed: Cell<Option<Instant>>,
+    /// Pieces that the client has not taken, and whom to tell when it has taken all of them.
+    held: Cell<usize>,
+    waits: RefCell<Option<Waker>>,
     task: RefCell<Option<AbortHandle>>,
+}
+
+/// A piece that the client has not taken yet.
+#[derive(Debug)]
+pub(crate) struct Held(Rc<Open>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let left = self.0.held.get().saturating_sub(1);
+        self.0.held.set(left);
+        if left == 0 {
+            self.0.waits.take().inspect(Waker::wake_by_ref);
+        }
+    }
 }
 
 /// One stream, from its head to the end of its answer.
@@ -97,6 +116,25 @@ impl Stream {
     /// A piece of the answer was handed over.
     pub(crate) fn handed(&self) {
         self.open.handed.set(Some(Instant::now()));
+    }
+
+    /// A piece is on its way, until what this returns is dropped.
+    pub(crate) fn hold(&self) -> Held {
+        self.open.held.set(self.open.held.get().saturating_add(1));
+        Held(Rc::clone(&self.open))
+    }
+
+    /// Whether there are pieces that the client has not taken.
+    pub(crate) fn is_holding(&self) -> bool {
+        self.open.held.get() > 0
+    }
+
+    /// The same, and has the task woken when there are none any more.
+    pub(crate) fn waits(&self, cx: &Context<'_>) -> bool {
+        if self.is_holding() {
+            self.open.waits.replace(Some(cx.waker().clone()));
+        }
+        self.is_holding()
     }
 
     /// The next piece is asked for.

@@ -269,3 +269,36 @@ async fn the_access_log_names_the_version() {
     .await;
     assert!(text.contains(r#""version":"2""#), "{text}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_leaves_the_last_piece_is_waited_for_no_longer_than_for_any_other() {
+    let v1 = Backend::start(|request| async move {
+        let length = if request.uri().path() == "/large" { 8_000 } else { 0 };
+        Response::new(full(vec![b'x'; length]))
+    })
+    .await;
+    let mut service = shop(v1.address);
+    service.timeouts.idle = Millis(200);
+    let (_proxy, address) = proxy(service).await;
+    let stream = TcpStream::connect(address).await.unwrap();
+    let mut builder = h2::client::Builder::new();
+    let (mut sender, connection) =
+        builder.initial_window_size(10).handshake::<_, Bytes>(stream).await.unwrap();
+    tokio::spawn(async { drop(connection.await) });
+    let head = |path: &str| Request::get(format!("http://shop.example{path}")).body(()).unwrap();
+    let (answer, _) = sender.send_request(head("/large"), true).unwrap();
+    let mut body = answer.await.unwrap().into_body();
+    assert_eq!(body.data().await.unwrap().unwrap().len(), 10);
+    let left = tokio::spawn(async move { body.data().await });
+    // The connection itself is in use all the while.
+    until("the stream is reset", || {
+        left.is_finished() || {
+            let (answer, _) = sender.send_request(head("/"), true).unwrap();
+            tokio::spawn(answer);
+            false
+        }
+    })
+    .await;
+    let end = left.await.unwrap().unwrap().unwrap_err();
+    assert_eq!(end.reason(), Some(h2::Reason::CANCEL));
+}
