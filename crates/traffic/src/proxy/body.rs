@@ -244,14 +244,19 @@ impl Body for Reply {
             return Poll::Ready(piece);
         };
         stream.handed();
-        match piece {
-            None if stream.waits(cx) => Poll::Pending,
+        let polled = match piece {
+            None if stream.waits(cx) => return Poll::Pending,
             Some(Ok(end)) if end.is_trailers() && stream.waits(cx) => {
                 self.end = Some(end);
-                Poll::Pending
+                return Poll::Pending;
             }
-            piece => Poll::Ready(piece),
+            piece => piece,
+        };
+        let over = !polled.as_ref().is_some_and(|it| it.as_ref().is_ok_and(Frame::is_data));
+        if over {
+            stream.done();
         }
+        Poll::Ready(polled)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -277,5 +282,8 @@ impl Body for Reply {
 impl Drop for Reply {
     fn drop(&mut self) {
         self.line.answered();
+        if self.is_end_stream() {
+            self.stream.as_ref().inspect(|stream| stream.done());
+        }
     }
 }

@@ -123,6 +123,9 @@ async fn over_http2(client: Client, stream: Stream, mut turns: Turns) {
         },
         () = streams.quiet(bounds.idle) => None,
     };
+    if streams.is_abused() {
+        return tracing::debug!("a client resets what it asks for");
+    }
     connection.as_mut().graceful_shutdown();
     let cut = async {
         match cut_at {

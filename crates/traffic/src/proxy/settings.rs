@@ -32,6 +32,11 @@ pub(crate) const STREAMS: u32 = 128;
 /// Streams that a client may reset before they are taken, or that are reset because of what it
 /// did, before its connection is ended (CVE-2023-44487).
 pub(crate) const RESETS: usize = 64;
+/// Streams of one connection that a client may reset within [`RESET_EARLY`] of opening them, though
+/// they were taken; more end the connection when they are more than half of all. Envoy's limit.
+pub(crate) const RESETS_TAKEN: u64 = 250;
+/// A stream reset sooner has cost its client nothing.
+pub(crate) const RESET_EARLY: Duration = Duration::from_secs(1);
 /// Most of an answer that one stream holds for its client.
 pub(crate) const STREAM_BUFFER_BYTES: usize = 128 * 1024;
 /// How long an HTTP/2 connection may be silent before it is asked whether it lives.

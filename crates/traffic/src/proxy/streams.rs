@@ -10,8 +10,11 @@ use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, timeout};
+
+use super::settings::{RESET_EARLY, RESETS_TAKEN};
 
 /// Bounds of the time between two looks.
 const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(5));
@@ -25,10 +28,18 @@ struct Inner {
     open: RefCell<Vec<Rc<Open>>>,
     /// Since when there has been none.
     quiet_since: Cell<Instant>,
+    /// Streams that are over, and those of them that the client reset at once.
+    over: Cell<u64>,
+    reset: Cell<u64>,
+    abused: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Open {
+    since: Instant,
+    /// Its answer is out, or we have ended it.
+    done: Cell<bool>,
+
     /// When a piece of the answer was handed over; `None` once the next is asked for, which
     /// is when the client has room for it.
     handed: Cell<Option<Instant>>,
@@ -63,22 +74,33 @@ impl Streams {
     /// None yet.
     pub(crate) fn new() -> Self {
         let quiet_since = Cell::new(Instant::now());
-        Self(Rc::new(Inner { open: RefCell::default(), quiet_since }))
+        let (over, reset) = (Cell::new(0), Cell::new(0));
+        let abused = Notify::new();
+        Self(Rc::new(Inner { open: RefCell::default(), quiet_since, over, reset, abused }))
     }
 
     /// One more.
     pub(crate) fn open(&self) -> Stream {
-        let open = Rc::new(Open::default());
+        let open = Rc::new(Open {
+            since: Instant::now(),
+            done: Cell::new(false),
+            handed: Cell::new(None),
+            held: Cell::new(0),
+            waits: RefCell::default(),
+            task: RefCell::default(),
+        });
         self.0.open.borrow_mut().push(Rc::clone(&open));
         Stream { open, streams: self.clone() }
     }
 
-    /// Returns when there has been no stream for `idle`; meanwhile ends the streams whose
-    /// client takes nothing for as long.
+    /// Returns when there has been no stream for `idle`, or when the client resets too many of
+    /// them; meanwhile ends the streams whose client takes nothing for as long.
     pub(crate) async fn quiet(&self, idle: Duration) {
         let look = idle.checked_div(4).unwrap_or(idle).clamp(LOOK.0, LOOK.1);
         loop {
-            sleep(look).await;
+            if timeout(look, self.0.abused.notified()).await.is_ok() || self.is_abused() {
+                return;
+            }
             if self.is_empty() && self.0.quiet_since.get().elapsed() >= idle {
                 return;
             }
@@ -86,6 +108,12 @@ impl Streams {
                 task.abort();
             }
         }
+    }
+
+    /// Whether the client has reset more than it let finish.
+    pub(crate) fn is_abused(&self) -> bool {
+        let (over, reset) = (self.0.over.get(), self.0.reset.get());
+        reset > RESETS_TAKEN && reset.saturating_mul(2) > over
     }
 
     fn is_empty(&self) -> bool {
@@ -98,7 +126,10 @@ impl Streams {
         let stalled = open
             .iter()
             .filter(|open| open.handed.get().is_some_and(|handed| handed.elapsed() >= idle));
-        stalled.filter_map(|open| open.task.borrow().clone()).collect()
+        stalled
+            .inspect(|open| open.done.set(true))
+            .filter_map(|open| open.task.borrow().clone())
+            .collect()
     }
 }
 
@@ -116,6 +147,11 @@ impl Stream {
     /// A piece of the answer was handed over.
     pub(crate) fn handed(&self) {
         self.open.handed.set(Some(Instant::now()));
+    }
+
+    /// Its answer is out.
+    pub(crate) fn done(&self) {
+        self.open.done.set(true);
     }
 
     /// A piece is on its way, until what this returns is dropped.
@@ -146,8 +182,16 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         let inner = &self.streams.0;
-        let mut open = inner.open.borrow_mut();
-        open.retain(|open| !Rc::ptr_eq(open, &self.open));
-        inner.quiet_since.set(Instant::now());
+        let now = Instant::now();
+        inner.open.borrow_mut().retain(|open| !Rc::ptr_eq(open, &self.open));
+        inner.quiet_since.set(now);
+        inner.over.set(inner.over.get().saturating_add(1));
+        let early = now.saturating_duration_since(self.open.since) < RESET_EARLY;
+        if early && !self.open.done.get() {
+            inner.reset.set(inner.reset.get().saturating_add(1));
+            if self.streams.is_abused() {
+                inner.abused.notify_one();
+            }
+        }
     }
 }

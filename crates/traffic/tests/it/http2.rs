@@ -302,3 +302,44 @@ async fn a_client_that_leaves_the_last_piece_is_waited_for_no_longer_than_for_an
     let end = left.await.unwrap().unwrap().unwrap_err();
     assert_eq!(end.reason(), Some(h2::Reason::CANCEL));
 }
+
+/// Asks for `path` without end, and resets one in `one_in` once the release has it; how many were
+/// asked for until the connection was closed, or `most`.
+async fn asked_and_reset(v1: &Backend, address: SocketAddr, one_in: u64, most: u64) -> u64 {
+    let stream = TcpStream::connect(address).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    let (mut sender, connection) = h2::client::handshake(stream).await.unwrap();
+    let connection = tokio::spawn(async { drop(connection.await) });
+    let before = v1.requests();
+    for n in 0..most {
+        let reset = n % one_in == 0;
+        let path = if reset { "hang" } else { "quick" };
+        let head = Request::get(format!("http://shop.example/{path}")).body(()).unwrap();
+        let Ok(ready) = sender.clone().ready().await else { return n };
+        sender = ready;
+        let Ok((answer, mut stream)) = sender.send_request(head, true) else { return n };
+        if reset {
+            let has_it = || v1.requests() > before + n || connection.is_finished();
+            until("the release has it", has_it).await;
+            stream.send_reset(h2::Reason::CANCEL);
+        } else if answer.await.is_err() {
+            return n;
+        }
+    }
+    most
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_resets_what_it_asks_for_is_sent_away_and_one_that_sometimes_does_is_not() {
+    let v1 = Backend::start(|request| async move {
+        if request.uri().path() == "/hang" {
+            std::future::pending::<()>().await;
+        }
+        Response::new(full("ok"))
+    })
+    .await;
+    let (_proxy, address) = proxy(shop(v1.address)).await;
+    let asked = asked_and_reset(&v1, address, 1, 2_000).await;
+    assert!((250..300).contains(&asked), "{asked} until it was over");
+    assert_eq!(asked_and_reset(&v1, address, 3, 1_000).await, 1_000);
+}
