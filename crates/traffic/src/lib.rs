@@ -23,8 +23,9 @@
 //!   -> track                 zero while the canary is shut out or has no healthy upstream
 //!   -> upstream   balance    the less busy of two healthy ones
 //!   -> connection pool       this thread's kept ones, in turn; else connect: few at once
-//!   -> forward    forward    hop-by-hop fields out, origin in (fields, claims); in
-//!                            circles: 508; the Forwarder seam
+//!   -> forward    lean       plain HTTP/1.1, by the client's own task
+//!                 forward    everything else, through hyper; either way hop-by-hop fields go
+//!                            out and the origin in (fields, claims); in circles: 508
 //!   -> shield     shield     what the canary failed so far goes to stable, where twice is as good
 //!   -> first byte visit      counted once: class, latency, cause; the guard's witnesses
 //!   -> stream     body       piece by piece both ways, an idle limit each; upgrade tunnels

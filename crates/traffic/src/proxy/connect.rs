@@ -22,9 +22,8 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::count::Cause;
 use super::forward::Failure;
 use super::listen::{Worker, tune};
-use super::pool::{Line, Linked};
-use super::route::Times;
-use super::sender::Sender;
+use super::pool::{Connection, Line, Linked};
+use super::route::{Times, Track};
 use super::upstream::Upstream;
 
 /// Connections being made by one thread to one upstream at the same time.
@@ -32,30 +31,59 @@ pub(crate) const CONNECTS: usize = 8;
 /// Pause before an upstream that refused is asked once more: it may just be starting again.
 const REFUSED_PAUSE: Duration = Duration::from_millis(50);
 
+const UNSERVED: Failure = failed(StatusCode::SERVICE_UNAVAILABLE);
+
+/// A connection to an upstream of the track. Where one cannot be reached, another is tried:
+/// nothing was sent yet.
+pub(crate) async fn reach<C: Connection>(
+    worker: &Rc<Worker>,
+    track: &Track,
+    time: &Times,
+) -> Result<(Arc<Upstream>, Linked<C>), Failure> {
+    let lot = worker.lot();
+    let upstream = track.pick(lot, None).ok_or(UNSERVED)?;
+    let mut time = *time;
+    if track.upstreams.len() > 1 {
+        time.connect = time.connect.checked_div(2).unwrap_or_default();
+    }
+    match link(worker, upstream, false, &time).await {
+        Ok(linked) => Ok((Arc::clone(upstream), linked)),
+        Err(failure) => {
+            track.observe(upstream, false);
+            let other = track.pick(lot, Some(upstream.id)).ok_or(failure)?;
+            let linked = link(worker, other, false, &time).await.inspect_err(|_| {
+                track.observe(other, false);
+            })?;
+            Ok((Arc::clone(other), linked))
+        }
+    }
+}
+
 /// A connection to `upstream` in time: a kept one unless it must be `fresh`.
-pub(crate) async fn link(
+pub(crate) async fn link<C: Connection>(
     worker: &Rc<Worker>,
     upstream: &Arc<Upstream>,
     fresh: bool,
     time: &Times,
-) -> Result<Linked, Failure> {
+) -> Result<Linked<C>, Failure> {
+    let pools = C::pools(worker);
     let by = Instant::now().checked_add(time.connect).unwrap_or_else(Instant::now);
     loop {
         if upstream.is_cut() {
             return Err(Failure::Cut);
         }
-        if !fresh && let Some(sender) = worker.pools.take(upstream) {
+        if !fresh && let Some(sender) = pools.take(upstream) {
             return Ok(Linked { sender, kept: true });
         }
-        let (turn, connects) = worker.pools.wait(upstream, fresh);
+        let (turn, connects) = pools.wait(upstream, fresh);
         if connects {
-            let task =
-                tokio::task::spawn_local(make(Rc::clone(worker), Arc::clone(upstream), *time));
-            worker.pools.live(upstream, task.abort_handle());
+            let making = make::<C>(Rc::clone(worker), Arc::clone(upstream), *time);
+            let task = tokio::task::spawn_local(making);
+            pools.live(upstream, task.abort_handle());
         }
         let ready = async {
             match turn.await {
-                Ok(Ok(mut linked)) => linked.sender.ready().await.is_ok().then_some(Ok(linked)),
+                Ok(Ok(mut linked)) => linked.sender.ready().await.then_some(Ok(linked)),
                 Ok(Err(status)) => Some(Err(failed(status))),
                 // Only the end of the upstream's drain drops those who wait.
                 Err(_) => Some(Err(Failure::Cut)),
@@ -75,27 +103,28 @@ const fn failed(status: StatusCode) -> Failure {
 }
 
 /// Makes connections, one after the other, for as long as somebody waits for them.
-async fn make(worker: Rc<Worker>, upstream: Arc<Upstream>, time: Times) {
+async fn make<C: Connection>(worker: Rc<Worker>, upstream: Arc<Upstream>, time: Times) {
+    let pools = C::pools(&worker);
     let mut line = Line::Waits;
     while line == Line::Waits {
         line = match one(&worker, &upstream, time.connect).await {
-            Some(Ok(sender)) => worker.pools.made(&upstream, sender, time.idle),
-            Some(Err(status)) => worker.pools.refused(&upstream, status),
-            None => worker.pools.unmade(&upstream),
+            Some(Ok(sender)) => pools.made(&upstream, sender, time.idle),
+            Some(Err(status)) => pools.refused(&upstream, status),
+            None => pools.unmade(&upstream),
         };
     }
 }
 
 /// One connection; `None` when there was none in time, or nobody wanted it any more.
-async fn one(
+async fn one<C: Connection>(
     worker: &Rc<Worker>,
     upstream: &Upstream,
     limit: Duration,
-) -> Option<Result<Sender, StatusCode>> {
+) -> Option<Result<C, StatusCode>> {
     let by = Instant::now().checked_add(limit)?;
     let mut share = limit.checked_div(4)?;
     let mut refused = false;
-    while worker.pools.is_wanted(upstream) {
+    while C::pools(worker).is_wanted(upstream) {
         let left = by.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
         match timeout(share.min(left), TcpStream::connect(&*upstream.address)).await {
             Ok(Ok(stream)) => return Some(greet(worker, upstream, stream).await),
@@ -110,11 +139,11 @@ async fn one(
     None
 }
 
-async fn greet(
+async fn greet<C: Connection>(
     worker: &Rc<Worker>,
     upstream: &Upstream,
     stream: TcpStream,
-) -> Result<Sender, StatusCode> {
+) -> Result<C, StatusCode> {
     tune(&stream);
-    Sender::greet(worker, upstream, stream).await.map_err(|_| StatusCode::BAD_GATEWAY)
+    C::greet(worker, upstream, stream).await.ok_or(StatusCode::BAD_GATEWAY)
 }

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use super::behind::{Bounds, Entrance};
 use super::door::{Inside, Turns, closing};
 use super::exchange::{Client, answer};
+use super::lean::{self, Going};
 use super::listen::{Worker, tune};
 use super::origin::{self, Origin};
 use super::settings::{BUFFER_BYTES, PING_EVERY, RESETS, STREAM_BUFFER_BYTES, STREAMS};
@@ -83,21 +84,54 @@ async fn open(tcp: TcpStream, peer: SocketAddr, entrance: &Entrance) -> io::Resu
     Ok(Opened { stream, origin, http2 })
 }
 
+/// Plain requests are served in this task. What is not plain goes to hyper, and the rest of
+/// the connection with it.
 async fn over_http1(client: Client, stream: Stream, mut turns: Turns) {
-    let bounds = client.bounds;
-    let line = Arc::clone(&client.line);
+    let (client, going) = (Rc::new(client), Going::new(false));
+    let mut cut_at = None;
+    let rest = {
+        let mut plain = pin!(lean::serve(&client, stream, &going));
+        match until_turned(plain.as_mut(), &mut turns).await {
+            Ok(rest) => rest,
+            Err(by) => {
+                going.set(true);
+                cut_at = Some(by);
+                let Ok(rest) = timeout_at(by, plain.as_mut()).await else {
+                    return client.line.cut();
+                };
+                rest
+            }
+        }
+    };
+    if let Some(stream) = rest {
+        through_hyper(client, stream, turns, cut_at).await;
+    }
+}
+
+/// `cut_at`: the connection was told to go already, and is cut then.
+async fn through_hyper(
+    client: Rc<Client>,
+    stream: Stream,
+    mut turns: Turns,
+    cut_at: Option<Instant>,
+) {
+    let (bounds, line) = (client.bounds, Arc::clone(&client.line));
     let wire = Wire::new(stream, Arc::clone(&line), bounds.head, bounds.idle)
         .with_head_of(bounds.head_bytes as usize);
     let builder = http1_builder(&bounds);
-    let client = Rc::new(client);
     let service = service_fn(move |request| answer(Rc::clone(&client), request));
     let mut connection =
         pin!(builder.serve_connection(TokioIo::new(wire), service).with_upgrades());
-    if let Some(cut_at) = until_turned(connection.as_mut(), &mut turns).await {
-        connection.as_mut().graceful_shutdown();
-        if timeout_at(cut_at, connection).await.is_err() {
-            line.cut();
-        }
+    let cut_at = match cut_at {
+        Some(cut_at) => cut_at,
+        None => match until_turned(connection.as_mut(), &mut turns).await {
+            Ok(_) => return,
+            Err(cut_at) => cut_at,
+        },
+    };
+    connection.as_mut().graceful_shutdown();
+    if timeout_at(cut_at, connection).await.is_err() {
+        line.cut();
     }
 }
 
@@ -118,8 +152,8 @@ async fn over_http2(client: Client, stream: Stream, mut turns: Turns) {
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let cut_at = tokio::select! {
         turned = until_turned(connection.as_mut(), &mut turns) => match turned {
-            Some(cut_at) => Some(cut_at),
-            None => return,
+            Err(cut_at) => Some(cut_at),
+            Ok(_) => return,
         },
         () = streams.quiet(bounds.idle) => None,
     };
@@ -142,22 +176,25 @@ async fn over_http2(client: Client, stream: Stream, mut turns: Turns) {
     }
 }
 
-/// Drives a connection to its end (`None`) or to a change of its door. The change is asked
+/// Drives a connection to its end, or to a change of its door: when it is to be cut. The change is asked
 /// for once, which leaves a waker, and then only when something woke the task that was not
 /// the connection alone: a look at a version, not a lock, on the path.
-async fn until_turned(mut connection: Pin<&mut impl Future>, turns: &mut Turns) -> Option<Instant> {
+async fn until_turned<F: Future>(
+    mut connection: Pin<&mut F>,
+    turns: &mut Turns,
+) -> Result<F::Output, Instant> {
     let watched = turns.clone();
     let mut turned = pin!(turns.next());
     let mut registered = false;
     std::future::poll_fn(|cx| {
-        if connection.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(None);
+        if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+            return Poll::Ready(Ok(ended));
         }
         if registered && !watched.has_next() {
             return Poll::Pending;
         }
         registered = true;
-        turned.as_mut().poll(cx).map(Some)
+        turned.as_mut().poll(cx).map(Err)
     })
     .await
 }

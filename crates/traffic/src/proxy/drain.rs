@@ -13,10 +13,12 @@ use super::upstream::Upstream;
 pub(crate) async fn leave(worker: Rc<Worker>, upstreams: Vec<Arc<Upstream>>, cut_at: Instant) {
     for upstream in &upstreams {
         worker.pools.forget_idle(upstream);
+        worker.lean.forget_idle(upstream);
     }
     sleep_until(cut_at).await;
     for upstream in &upstreams {
         upstream.cut();
         worker.pools.end(upstream);
+        worker.lean.end(upstream);
     }
 }

@@ -30,6 +30,9 @@ use super::wire::Line;
 /// What answers of stable's in the canary's place carry, where that is asked for.
 const SHIELDED: HeaderName = HeaderName::from_static("sluice-shielded");
 
+/// The type of the proxy's own words.
+pub(crate) const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
+
 /// One client's connection.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -174,30 +177,11 @@ impl Forwarded {
 
 impl Client {
     fn failed(&self, failure: Failure, visit: &mut Visit) -> Response<Reply> {
-        match failure {
-            Failure::Client if visit.upload().is_some_and(Progress::is_too_large) => {
-                self.close_with(StatusCode::PAYLOAD_TOO_LARGE)
-            }
-            Failure::Client => self.close_with(StatusCode::BAD_REQUEST),
-            Failure::Cut => {
-                visit.cut();
-                self.text(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "the release that was to answer has left\n",
-                )
-            }
-            Failure::Upstream(cause, status) => {
-                visit.answered(status.as_u16(), Some(cause));
-                let text = match cause {
-                    Cause::Connect => "the service cannot be reached\n",
-                    Cause::Timeout => "the service did not answer in time\n",
-                    Cause::Reset | Cause::BrokenBody | Cause::Status | Cause::Grpc => {
-                        "the service broke off\n"
-                    }
-                };
-                self.text(status, text)
-            }
+        let (status, text) = verdict(failure, visit);
+        if failure == Failure::Client {
+            return self.close_with(status);
         }
+        self.text(status, text)
     }
 
     /// Refuses, and ends the connection.
@@ -211,7 +195,7 @@ impl Client {
         let mut response = Response::new(self.reply(text));
         *response.status_mut() = status;
         if !text.is_empty() {
-            let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+            let plain = HeaderValue::from_static(PLAIN_TEXT);
             response.headers_mut().insert(CONTENT_TYPE, plain);
         }
         response
@@ -219,5 +203,30 @@ impl Client {
 
     fn reply(&self, text: &'static str) -> Reply {
         Reply::text(text, Arc::clone(&self.line))
+    }
+}
+
+/// What a client gets in the place of an answer, and what is counted for it.
+pub(crate) fn verdict(failure: Failure, visit: &mut Visit) -> (StatusCode, &'static str) {
+    match failure {
+        Failure::Client if visit.upload().is_some_and(Progress::is_too_large) => {
+            (StatusCode::PAYLOAD_TOO_LARGE, "")
+        }
+        Failure::Client => (StatusCode::BAD_REQUEST, ""),
+        Failure::Cut => {
+            visit.cut();
+            (StatusCode::SERVICE_UNAVAILABLE, "the release that was to answer has left\n")
+        }
+        Failure::Upstream(cause, status) => {
+            visit.answered(status.as_u16(), Some(cause));
+            let text = match cause {
+                Cause::Connect => "the service cannot be reached\n",
+                Cause::Timeout => "the service did not answer in time\n",
+                Cause::Reset | Cause::BrokenBody | Cause::Status | Cause::Grpc => {
+                    "the service broke off\n"
+                }
+            };
+            (status, text)
+        }
     }
 }

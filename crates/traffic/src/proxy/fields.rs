@@ -91,7 +91,7 @@ pub(crate) fn for_upstream(
     asker: &Asker,
     upgrade: Option<HeaderValue>,
 ) {
-    let trailers = names(headers, TE, b"trailers");
+    let trailers = takes_trailers(headers);
     remove_hop_by_hop(headers);
     headers.remove(EXPECT);
     cookies::remove_session(headers);
@@ -155,12 +155,32 @@ pub(crate) fn change_to(headers: &mut HeaderMap, protocol: HeaderValue) {
     headers.insert(UPGRADE, protocol);
 }
 
+/// Whether a field of this name, in any case, means the connection and not the message.
+pub(crate) fn is_of_connection(name: &str) -> bool {
+    HOP_BY_HOP.iter().any(|field| field.as_str().eq_ignore_ascii_case(name))
+}
+
+/// Whether `Connection` may name a field: not those a message cannot do without.
+pub(crate) fn may_be_named(name: &str) -> bool {
+    ![HOST, CONTENT_LENGTH].iter().any(|field| field.as_str().eq_ignore_ascii_case(name))
+}
+
+/// Whether the other side closes the connection after this message.
+pub(crate) fn closes(headers: &HeaderMap) -> bool {
+    names(headers, CONNECTION, b"close")
+}
+
+/// Whether the client wants the fields that come after a body.
+pub(crate) fn takes_trailers(headers: &HeaderMap) -> bool {
+    names(headers, TE, b"trailers")
+}
+
 /// The names that `Connection` lists, except those a message cannot do without.
 fn named(headers: &HeaderMap) -> Vec<HeaderName> {
     let lines = headers.get_all(CONNECTION).into_iter();
     let words = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
     let listed = words.filter_map(|word| HeaderName::from_bytes(word.trim_ascii()).ok());
-    listed.filter(|name| ![HOST, CONTENT_LENGTH].contains(name)).collect()
+    listed.filter(|name| may_be_named(name.as_str())).collect()
 }
 
 /// Whether one of the lines of `list` names `word`.

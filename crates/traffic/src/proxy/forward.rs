@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until};
 
 use super::balance::Busy;
-use super::connect::link;
+use super::connect::{link, reach};
 use super::count::Cause;
 use super::fields::{self, name_host};
 use super::listen::Worker;
@@ -165,7 +165,7 @@ impl OverHyper<'_> {
         time: &Times,
         asked: &Asked,
     ) -> Result<Answer, Failure> {
-        let (upstream, linked) = self.reach(track, time).await?;
+        let (upstream, linked) = reach(self.0, track, time).await?;
         let mut request = request;
         name_host(request.headers_mut(), &upstream.address);
         let busy = (track.upstreams.len() > 1).then(|| Busy::on(&upstream));
@@ -191,39 +191,18 @@ impl OverHyper<'_> {
     }
 }
 
-const RESET: Failure = Failure::Upstream(Cause::Reset, http::StatusCode::BAD_GATEWAY);
-const LATE: Failure = Failure::Upstream(Cause::Timeout, http::StatusCode::GATEWAY_TIMEOUT);
-
-const UNSERVED: Failure = Failure::Upstream(Cause::Connect, http::StatusCode::SERVICE_UNAVAILABLE);
+/// It broke off, or answered what is no answer.
+pub(crate) const RESET: Failure = Failure::Upstream(Cause::Reset, http::StatusCode::BAD_GATEWAY);
+/// It did not answer in time.
+pub(crate) const LATE: Failure =
+    Failure::Upstream(Cause::Timeout, http::StatusCode::GATEWAY_TIMEOUT);
 
 impl OverHyper<'_> {
-    /// A connection to an upstream of the track. Where one cannot be reached, another is
-    /// tried: nothing was sent yet.
-    async fn reach(&self, track: &Track, time: &Times) -> Result<(Arc<Upstream>, Linked), Failure> {
-        let lot = self.0.lot();
-        let upstream = track.pick(lot, None).ok_or(UNSERVED)?;
-        let mut time = *time;
-        if track.upstreams.len() > 1 {
-            time.connect = time.connect.checked_div(2).unwrap_or_default();
-        }
-        match link(self.0, upstream, false, &time).await {
-            Ok(linked) => Ok((Arc::clone(upstream), linked)),
-            Err(failure) => {
-                track.observe(upstream, false);
-                let other = track.pick(lot, Some(upstream.id)).ok_or(failure)?;
-                let linked = link(self.0, other, false, &time).await.inspect_err(|_| {
-                    track.observe(other, false);
-                })?;
-                Ok((Arc::clone(other), linked))
-            }
-        }
-    }
-
     /// Over a kept connection, and a new one when that was stale.
     async fn exchange(
         &self,
         upstream: &Arc<Upstream>,
-        linked: Linked,
+        linked: Linked<Sender>,
         request: Request<Upload>,
         upload: Option<&Progress>,
         time: &Times,

@@ -11,12 +11,20 @@ use http::header::{CONTENT_TYPE, HeaderName};
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const FAILURES: [&[u8]; 5] = [b"2", b"4", b"13", b"14", b"15"];
 
-/// Whether an answer with these headers is one of gRPC.
+/// How its content types begin.
+pub(crate) const KIND: &[u8] = b"application/grpc";
+
+/// Whether a message with these headers is one of gRPC.
 pub(crate) fn is_spoken(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+    headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(KIND))
 }
 
 /// Whether headers or trailers say that the version failed.
 pub(crate) fn says_failed(fields: &HeaderMap) -> bool {
-    fields.get(STATUS).is_some_and(|status| FAILURES.contains(&status.as_bytes()))
+    fields.get(STATUS).is_some_and(|status| is_failure(status.as_bytes()))
+}
+
+/// Whether a status is one of the version's failures.
+pub(crate) fn is_failure(status: &[u8]) -> bool {
+    FAILURES.contains(&status)
 }

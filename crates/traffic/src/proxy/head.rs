@@ -172,7 +172,13 @@ impl HeadReader {
     /// Takes one line, or what there is of it. `None` refuses.
     fn line_of<'a>(&mut self, bytes: &'a [u8]) -> Option<&'a [u8]> {
         let Some(end) = memchr::memchr(b'\n', bytes) else {
+            let before = self.line.len().saturating_sub(1);
             self.line.extend_from_slice(bytes);
+            // Nothing that still comes can make these right.
+            let fresh = self.line.get(before..self.line.len().saturating_sub(1));
+            if memchr::memchr(b'\r', fresh.unwrap_or_default()).is_some() {
+                return None;
+            }
             let limit = if self.within_body() { CHUNK_LINE_BYTES } else { self.line_bytes };
             return (self.line.len() <= limit).then_some(&[]);
         };
@@ -297,7 +303,7 @@ impl HeadReader {
 }
 
 /// A header line as name and trimmed value; `None` when it is malformed or folded.
-fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(crate) fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = memchr::memchr(b':', line)?;
     let (name, value) = line.split_at_checked(colon)?;
     let value = value.get(1..)?.trim_ascii();

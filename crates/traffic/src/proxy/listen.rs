@@ -18,7 +18,9 @@ use super::balance::lot;
 use super::connection::serve;
 use super::door::Inside;
 use super::forward::is_shortage;
+use super::lean::Pipe;
 use super::pool::Pools;
+use super::sender::Sender;
 use super::sticky::KeySource;
 use super::upstream::Upstream;
 
@@ -44,7 +46,10 @@ pub(crate) enum Order {
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub index: usize,
-    pub pools: Pools,
+    /// Connections that hyper drives.
+    pub pools: Pools<Sender>,
+    /// Connections that requests drive themselves.
+    pub lean: Pools<Pipe>,
     pub keys: KeySource,
     pub log: Option<Log>,
     turn: Cell<u64>,
@@ -74,6 +79,7 @@ pub(crate) fn start(
                 let worker = Worker {
                     index,
                     pools: Pools::default(),
+                    lean: Pools::default(),
                     keys: KeySource::new(),
                     log,
                     turn: Cell::new((index as u64) << 32),
@@ -99,7 +105,10 @@ async fn follow(worker: Rc<Worker>, mut orders: mpsc::UnboundedReceiver<Order>) 
                 }
                 None => return,
             },
-            _ = sweeps.tick() => worker.pools.sweep(),
+            _ = sweeps.tick() => {
+                worker.pools.sweep();
+                worker.lean.sweep();
+            }
         }
     }
 }

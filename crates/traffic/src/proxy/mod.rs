@@ -24,6 +24,7 @@ mod grpc;
 mod guard;
 mod head;
 mod health;
+mod lean;
 mod listen;
 mod observe;
 mod origin;

@@ -2,54 +2,126 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use http::StatusCode;
 use rollout::route::Protocol;
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::connect::CONNECTS;
-use super::sender::{Sender, Stream};
+use super::lean::Cut;
+use super::listen::Worker;
 use super::settings::IDLE_CONNECTIONS;
 use super::upstream::Upstream;
 
-/// One thread's connections, by upstream.
-#[derive(Debug, Default)]
-pub(crate) struct Pools(RefCell<BTreeMap<u64, Pool>>);
+/// A connection to an upstream, as a pool sees it.
+pub(crate) trait Connection: Sized + 'static {
+    /// Where a thread keeps connections of this kind.
+    fn pools(worker: &Worker) -> &Pools<Self>;
 
-#[derive(Debug, Default)]
-struct Pool {
+    /// Greets an upstream over a fresh stream; `None` when that failed.
+    async fn greet(worker: &Rc<Worker>, upstream: &Upstream, stream: TcpStream) -> Option<Self>;
+
+    /// Whether it cannot take any more.
+    fn is_closed(&self) -> bool;
+
+    /// Whether it can take a request now.
+    fn is_ready(&self) -> bool;
+
+    /// Waits until it can take a request; false when it never will.
+    async fn ready(&mut self) -> bool;
+
+    /// Whether many requests share it.
+    fn is_shared(&self) -> bool;
+
+    /// Room for another request on the same connection, where many share it.
+    fn another(&self) -> Option<Self>;
+
+    /// Since when nobody but the pool has had a part of it; `None` while others have.
+    fn idle_since(&self) -> Option<Instant>;
+}
+
+/// One thread's connections of one kind, by upstream.
+#[derive(Debug)]
+pub(crate) struct Pools<C>(RefCell<BTreeMap<u64, Pool<C>>>);
+
+impl<C> Default for Pools<C> {
+    fn default() -> Self {
+        Self(RefCell::default())
+    }
+}
+
+#[derive(Debug)]
+struct Pool<C> {
     /// With the time until which each is kept. The one used last is at the end and is used
     /// next, so that the others grow old.
-    idle: Vec<(Sender, Instant)>,
+    idle: Vec<(C, Instant)>,
     /// HTTP/2: connections that many requests share, with how long each is kept idle. What
     /// stands here takes the place of one stream.
-    shared: Vec<(Stream, Duration)>,
-    /// The tasks that make and drive connections and tunnels, so that they can be ended.
-    live: Vec<AbortHandle>,
+    shared: Vec<(C, Duration)>,
+    /// What makes and drives connections and tunnels, so that it can be ended.
+    live: Vec<Live>,
     /// Requests without a connection, in the order they came.
-    line: VecDeque<Waiter>,
+    line: VecDeque<Waiter<C>>,
     /// Connections being made.
     connects: usize,
 }
 
+impl<C> Default for Pool<C> {
+    fn default() -> Self {
+        Self {
+            idle: Vec::new(),
+            shared: Vec::new(),
+            live: Vec::new(),
+            line: VecDeque::new(),
+            connects: 0,
+        }
+    }
+}
+
+/// What can be ended from outside.
+#[derive(Debug)]
+enum Live {
+    Task(AbortHandle),
+    /// A connection that no task drives but the one whose request is on it.
+    Cut(Weak<Cut>),
+}
+
+impl Live {
+    fn is_over(&self) -> bool {
+        match self {
+            Self::Task(task) => task.is_finished(),
+            Self::Cut(cut) => cut.strong_count() == 0,
+        }
+    }
+
+    fn end(&self) {
+        match self {
+            Self::Task(task) => task.abort(),
+            Self::Cut(cut) => drop(cut.upgrade().inspect(|cut| cut.now())),
+        }
+    }
+}
+
 /// A request without a connection.
 #[derive(Debug)]
-struct Waiter {
+struct Waiter<C> {
     /// It takes none that has carried a request.
     fresh: bool,
-    tell: oneshot::Sender<Turn>,
+    tell: oneshot::Sender<Turn<C>>,
 }
 
 /// What waiting came to: a connection, or the status that stands for its failure.
-pub(crate) type Turn = Result<Linked, StatusCode>;
+pub(crate) type Turn<C> = Result<Linked<C>, StatusCode>;
 
 /// A connection for one request.
 #[derive(Debug)]
-pub(crate) struct Linked {
-    pub sender: Sender,
+pub(crate) struct Linked<C> {
+    pub sender: C,
     /// It has carried a request before, so it may have ended unseen.
     pub kept: bool,
 }
@@ -61,14 +133,14 @@ pub(crate) enum Line {
     Served,
 }
 
-impl Pools {
+impl<C: Connection> Pools<C> {
     /// A connection that can take a request now: an idle one, or one with room for a stream.
-    pub(crate) fn take(&self, upstream: &Upstream) -> Option<Sender> {
+    pub(crate) fn take(&self, upstream: &Upstream) -> Option<C> {
         let mut pools = self.0.borrow_mut();
         let pool = pools.get_mut(&upstream.id)?;
-        pool.shared.retain(|(stream, _)| !stream.is_closed());
-        if let Some(stream) = pool.shared.iter().find_map(|(stream, _)| stream.another()) {
-            return Some(Sender::Http2(stream));
+        pool.shared.retain(|(shared, _)| !shared.is_closed());
+        if let Some(another) = pool.shared.iter().find_map(|(shared, _)| shared.another()) {
+            return Some(another);
         }
         let idle = &mut pool.idle;
         while idle.last().is_some_and(|(sender, _)| sender.is_closed()) {
@@ -79,7 +151,11 @@ impl Pools {
     }
 
     /// Waits in line; whether one more connection is to be made.
-    pub(crate) fn wait(&self, upstream: &Upstream, fresh: bool) -> (oneshot::Receiver<Turn>, bool) {
+    pub(crate) fn wait(
+        &self,
+        upstream: &Upstream,
+        fresh: bool,
+    ) -> (oneshot::Receiver<Turn<C>>, bool) {
         let (tell, turn) = oneshot::channel();
         let mut pools = self.0.borrow_mut();
         let pool = pools.entry(upstream.id).or_default();
@@ -97,24 +173,24 @@ impl Pools {
     }
 
     /// A connection was made: the first in line gets it, or as many as it has streams for.
-    pub(crate) fn made(&self, upstream: &Upstream, sender: Sender, idle: Duration) -> Line {
-        match sender {
-            Sender::Http1(_) => self.hand(upstream, Linked { sender, kept: false }, idle),
-            Sender::Http2(stream) => self.share(upstream, stream, idle),
+    pub(crate) fn made(&self, upstream: &Upstream, sender: C, idle: Duration) -> Line {
+        if sender.is_shared() {
+            self.share(upstream, sender, idle);
+        } else {
+            self.hand(upstream, Linked { sender, kept: false }, idle);
         }
         self.unmade(upstream)
     }
 
-    fn share(&self, upstream: &Upstream, stream: Stream, idle: Duration) {
+    fn share(&self, upstream: &Upstream, shared: C, idle: Duration) {
         let mut pools = self.0.borrow_mut();
         let pool = pools.entry(upstream.id).or_default();
-        while let Some(another) = (!pool.line.is_empty()).then(|| stream.another()).flatten() {
+        while let Some(sender) = (!pool.line.is_empty()).then(|| shared.another()).flatten() {
             let Some(waiter) = pool.line.pop_front() else { break };
-            let sender = Sender::Http2(another);
             // Who does not wait any more drops it, and with it the room it took.
             drop(waiter.tell.send(Ok(Linked { sender, kept: false })));
         }
-        pool.shared.push((stream, idle));
+        pool.shared.push((shared, idle));
     }
 
     /// A connection was refused: whoever waits is told.
@@ -142,19 +218,19 @@ impl Pools {
 
     /// A connection whose answer is complete: the first in line who takes it gets it, or it
     /// is kept for `idle` at most.
-    pub(crate) fn give(&self, upstream: &Upstream, sender: Sender, idle: Duration) {
+    pub(crate) fn give(&self, upstream: &Upstream, sender: C, idle: Duration) {
         if !upstream.has_left() && !sender.is_closed() {
             self.hand(upstream, Linked { sender, kept: true }, idle);
         }
     }
 
-    fn hand(&self, upstream: &Upstream, mut linked: Linked, idle: Duration) {
+    fn hand(&self, upstream: &Upstream, mut linked: Linked<C>, idle: Duration) {
         let mut pools = self.0.borrow_mut();
         let pool = pools.entry(upstream.id).or_default();
         let kept = linked.kept;
         // An answer can be complete before its request is: who waits is not made to wait for that.
         let busy = kept && !linked.sender.is_ready();
-        let taker = |waiter: &Waiter| !(busy || kept && waiter.fresh);
+        let taker = |waiter: &Waiter<C>| !(busy || kept && waiter.fresh);
         while let Some(first) = pool.line.iter().position(taker) {
             let Some(waiter) = pool.line.remove(first) else { break };
             match waiter.tell.send(Ok(linked)) {
@@ -162,7 +238,7 @@ impl Pools {
                 Ok(()) | Err(Err(_)) => return,
             }
         }
-        if matches!(linked.sender, Sender::Http2(_)) {
+        if linked.sender.is_shared() {
             return;
         }
         let until = Instant::now().checked_add(idle);
@@ -173,7 +249,13 @@ impl Pools {
 
     /// Remembers a task that serves this upstream.
     pub(crate) fn live(&self, upstream: &Upstream, task: AbortHandle) {
-        self.0.borrow_mut().entry(upstream.id).or_default().live.push(task);
+        self.0.borrow_mut().entry(upstream.id).or_default().live.push(Live::Task(task));
+    }
+
+    /// Remembers a connection that no task drives.
+    pub(crate) fn live_until(&self, upstream: &Upstream, cut: &Rc<Cut>) {
+        let cut = Live::Cut(Rc::downgrade(cut));
+        self.0.borrow_mut().entry(upstream.id).or_default().live.push(cut);
     }
 
     /// Closes the idle connections.
@@ -189,8 +271,8 @@ impl Pools {
     /// Ends everything that still goes on with an upstream.
     pub(crate) fn end(&self, upstream: &Upstream) {
         let pool = self.0.borrow_mut().remove(&upstream.id);
-        for task in pool.into_iter().flat_map(|pool| pool.live) {
-            task.abort();
+        for live in pool.into_iter().flat_map(|pool| pool.live) {
+            live.end();
         }
     }
 
@@ -198,18 +280,18 @@ impl Pools {
     pub(crate) fn sweep(&self) {
         let now = Instant::now();
         self.0.borrow_mut().retain(|_, pool| {
-            pool.live.retain(|task| !task.is_finished());
+            pool.live.retain(|live| !live.is_over());
             pool.idle.retain(|(sender, until)| !sender.is_closed() && now < *until);
-            pool.shared.retain(|(stream, idle)| {
-                let until = stream.idle_since().and_then(|since| since.checked_add(*idle));
-                !stream.is_closed() && until.is_none_or(|until| now < until)
+            pool.shared.retain(|(shared, idle)| {
+                let until = shared.idle_since().and_then(|since| since.checked_add(*idle));
+                !shared.is_closed() && until.is_none_or(|until| now < until)
             });
             !(pool.idle.is_empty() && pool.shared.is_empty() && pool.live.is_empty())
         });
     }
 }
 
-impl Pool {
+impl<C> Pool<C> {
     /// Who still waits: those whose client or whose patience is gone are forgotten.
     fn waiting(&mut self) -> usize {
         self.line.retain(|waiter| !waiter.tell.is_closed());
@@ -226,6 +308,7 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
     use tokio::task::{LocalSet, spawn_local};
 
+    use super::super::sender::Sender;
     use super::super::upload::Upload;
     use super::*;
 
@@ -252,7 +335,7 @@ mod tests {
             far.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
             drop(asked.await.unwrap_or_else(|_| panic!("it is answered")));
             let mut sender = pools.take(&upstream).expect("it is kept");
-            sender.ready().await.unwrap();
+            assert!(sender.ready().await);
             pools.give(&upstream, sender, idle);
             assert!(turn.try_recv().is_ok(), "who waits gets it once it is ready");
         };

@@ -16,6 +16,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::listen::Worker;
+use super::pool::{Connection, Pools};
 use super::settings::{HEAD_BYTES, HEADERS, PING_EVERY, PING_WITHIN, STREAM_BUFFER_BYTES};
 use super::upload::Upload;
 use super::upstream::Upstream;
@@ -49,9 +50,59 @@ struct Taken {
     silent: Cell<bool>,
 }
 
+impl Connection for Sender {
+    fn pools(worker: &Worker) -> &Pools<Self> {
+        &worker.pools
+    }
+
+    /// It drives itself from then on.
+    async fn greet(worker: &Rc<Worker>, upstream: &Upstream, stream: TcpStream) -> Option<Self> {
+        let greeted = Self::over(worker, upstream, stream).await;
+        greeted.inspect_err(|error| tracing::debug!(%error, "upstream not greeted")).ok()
+    }
+
+    fn is_closed(&self) -> bool {
+        match self {
+            Self::Http1(sender) => sender.is_closed(),
+            Self::Http2(stream) => stream.sender.is_closed(),
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        match self {
+            Self::Http1(sender) => sender.is_ready(),
+            Self::Http2(stream) => stream.sender.is_ready(),
+        }
+    }
+
+    async fn ready(&mut self) -> bool {
+        match self {
+            Self::Http1(sender) => sender.ready().await.is_ok(),
+            Self::Http2(stream) => stream.sender.ready().await.is_ok(),
+        }
+    }
+
+    fn is_shared(&self) -> bool {
+        matches!(self, Self::Http2(_))
+    }
+
+    fn another(&self) -> Option<Self> {
+        match self {
+            Self::Http1(_) => None,
+            Self::Http2(stream) => stream.another().map(Self::Http2),
+        }
+    }
+
+    fn idle_since(&self) -> Option<Instant> {
+        match self {
+            Self::Http1(_) => None,
+            Self::Http2(stream) => stream.idle_since(),
+        }
+    }
+}
+
 impl Sender {
-    /// Greets an upstream over a fresh connection, which then drives itself.
-    pub(crate) async fn greet(
+    async fn over(
         worker: &Rc<Worker>,
         upstream: &Upstream,
         stream: TcpStream,
@@ -84,30 +135,6 @@ impl Sender {
                 let authority = Arc::clone(&upstream.address);
                 Ok(Self::Http2(Stream { sender, taken: Rc::new(taken), authority }))
             }
-        }
-    }
-
-    /// Whether it cannot take any more.
-    pub(crate) fn is_closed(&self) -> bool {
-        match self {
-            Self::Http1(sender) => sender.is_closed(),
-            Self::Http2(stream) => stream.sender.is_closed(),
-        }
-    }
-
-    /// Whether it can take a request now.
-    pub(crate) fn is_ready(&self) -> bool {
-        match self {
-            Self::Http1(sender) => sender.is_ready(),
-            Self::Http2(stream) => stream.sender.is_ready(),
-        }
-    }
-
-    /// Waits until it can take a request.
-    pub(crate) async fn ready(&mut self) -> hyper::Result<()> {
-        match self {
-            Self::Http1(sender) => sender.ready().await,
-            Self::Http2(stream) => stream.sender.ready().await,
         }
     }
 
@@ -144,7 +171,7 @@ impl Sender {
 
 impl Stream {
     /// Room for another stream on the same connection.
-    pub(crate) fn another(&self) -> Option<Self> {
+    fn another(&self) -> Option<Self> {
         let count = self.taken.count.get();
         (count < STREAMS && !self.taken.silent.get()).then(|| {
             self.taken.count.set(count.saturating_add(1));
@@ -153,13 +180,8 @@ impl Stream {
         })
     }
 
-    /// Whether the connection is gone.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.sender.is_closed()
-    }
-
     /// Since when nobody but the one who asks has had a stream; `None` while others have.
-    pub(crate) fn idle_since(&self) -> Option<Instant> {
+    fn idle_since(&self) -> Option<Instant> {
         (self.taken.count.get() <= 1).then(|| self.taken.since.get())
     }
 }

@@ -127,6 +127,14 @@ impl Stream {
         }
     }
 
+    /// Puts bytes back that were read from it, to be read again before all others.
+    pub(crate) fn put_back(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            let rest = std::mem::replace(&mut self.first, BytesMut::from(bytes));
+            self.first.extend_from_slice(&rest);
+        }
+    }
+
     /// Takes more in to be looked at; how much, 0 at the end.
     async fn more(&mut self) -> io::Result<usize> {
         self.first.reserve(PIECE);

@@ -43,6 +43,8 @@ pub(crate) struct Visit {
     upload: Option<Rc<Progress>>,
     /// Through an upgraded connection, beside what else came and went.
     tunnel: Rc<Tunnelled>,
+    /// Of a body that came with its head.
+    bytes_in: u64,
     bytes_out: u64,
     /// Its end was said: complete, cut or broken.
     over: bool,
@@ -69,6 +71,7 @@ impl Visit {
             relief: None,
             upload: None,
             tunnel: Rc::default(),
+            bytes_in: 0,
             bytes_out: 0,
             over: false,
             log,
@@ -187,6 +190,11 @@ impl Visit {
         self.bytes_out = self.bytes_out.saturating_add(bytes as u64);
     }
 
+    /// A body came that is sent along with its head.
+    pub(crate) const fn received(&mut self, bytes: usize) {
+        self.bytes_in = bytes as u64;
+    }
+
     /// What passes an upgraded connection is counted here.
     pub(crate) fn tunnelled(&self) -> Rc<Tunnelled> {
         Rc::clone(&self.tunnel)
@@ -209,6 +217,7 @@ impl Drop for Visit {
         }
         let uploaded = self.upload.as_ref().map_or(0, |upload| upload.bytes());
         let bytes_in = self.tunnel.bytes_in.get().saturating_add(uploaded);
+        let bytes_in = bytes_in.saturating_add(self.bytes_in);
         let bytes_out = self.tunnel.bytes_out.get().saturating_add(self.bytes_out);
         if let Some(shard) = self.shard() {
             if self.fate.is_none() {

@@ -1,0 +1,215 @@
+//! Bodies in chunks: read from an upstream, and written anew for the client.
+
+use super::super::fields::is_of_connection;
+use super::super::grpc;
+use super::super::head::field;
+use super::super::settings::HEAD_BYTES;
+
+/// Longest line that gives the size of a chunk.
+const LINE_BYTES: usize = 4 * 1024;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Chunks {
+    at: At,
+    /// Fields after the body, as the client is to read them.
+    trailers: Vec<u8>,
+    /// They say that the call failed.
+    pub grpc_failed: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum At {
+    #[default]
+    Size,
+    Data(u64),
+    DataEnd,
+    Trailer,
+    Done,
+}
+
+/// The body cannot be read on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Malformed;
+
+/// One step through a body.
+enum Step {
+    /// So many bytes were used.
+    Used(usize),
+    /// There have to be more.
+    More,
+}
+
+impl Chunks {
+    /// The whole body was read.
+    pub(crate) fn is_done(&self) -> bool {
+        self.at == At::Done
+    }
+
+    /// Reads as far as `bytes` go and writes what the client is to read; `trailers`: it wants
+    /// them. How many bytes were used, and how many of them are the body's.
+    pub(crate) fn pass(
+        &mut self,
+        bytes: &[u8],
+        trailers: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<(usize, usize), Malformed> {
+        let (mut used, mut data) = (0_usize, 0_usize);
+        while self.at != At::Done {
+            let rest = bytes.get(used..).unwrap_or_default();
+            let step = match self.at {
+                At::Data(left) => {
+                    let count = self.data(rest, left, out);
+                    data = data.saturating_add(count);
+                    if count == 0 { Step::More } else { Step::Used(count) }
+                }
+                _ => self.line(rest)?,
+            };
+            match step {
+                Step::Used(count) => used = used.saturating_add(count),
+                Step::More => return Ok((used, data)),
+            }
+        }
+        out.extend_from_slice(b"0\r\n");
+        if trailers {
+            out.append(&mut self.trailers);
+        }
+        out.extend_from_slice(b"\r\n");
+        Ok((used, data))
+    }
+
+    fn data(&mut self, bytes: &[u8], left: u64, out: &mut Vec<u8>) -> usize {
+        let count = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+        write(out, bytes.get(..count).unwrap_or_default());
+        let left = left.saturating_sub(count as u64);
+        self.at = if left == 0 { At::DataEnd } else { At::Data(left) };
+        count
+    }
+
+    fn line(&mut self, bytes: &[u8]) -> Result<Step, Malformed> {
+        let Some(end) = memchr::memchr(b'\n', bytes) else {
+            let limit = if self.at == At::Trailer { HEAD_BYTES } else { LINE_BYTES };
+            return if bytes.len() > limit { Err(Malformed) } else { Ok(Step::More) };
+        };
+        let line = bytes.get(..end).and_then(|line| line.strip_suffix(b"\r")).ok_or(Malformed)?;
+        match self.at {
+            At::DataEnd if line.is_empty() => self.at = At::Size,
+            At::Size => self.size(line)?,
+            At::Trailer if line.is_empty() => self.at = At::Done,
+            At::Trailer => self.trailer(line)?,
+            At::DataEnd | At::Data(_) | At::Done => return Err(Malformed),
+        }
+        Ok(Step::Used(end.saturating_add(1)))
+    }
+
+    /// Blanks after the number are forgiven: servers that pad it are about, and the client gets
+    /// a number without.
+    fn size(&mut self, line: &[u8]) -> Result<(), Malformed> {
+        let number = line.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii_end();
+        let plain = (1..=15).contains(&number.len()) && number.iter().all(u8::is_ascii_hexdigit);
+        let number = std::str::from_utf8(number).ok().filter(|_| plain).ok_or(Malformed)?;
+        let size = u64::from_str_radix(number, 16).map_err(|_| Malformed)?;
+        self.at = if size == 0 { At::Trailer } else { At::Data(size) };
+        Ok(())
+    }
+
+    fn trailer(&mut self, line: &[u8]) -> Result<(), Malformed> {
+        let (name, value) = field(line).ok_or(Malformed)?;
+        let name = std::str::from_utf8(name).map_err(|_| Malformed)?;
+        if name.eq_ignore_ascii_case("grpc-status") {
+            self.grpc_failed |= grpc::is_failure(value);
+        }
+        let framing = ["content-length", "host"].iter().any(|it| name.eq_ignore_ascii_case(it));
+        if !framing && !is_of_connection(name) {
+            self.trailers.extend_from_slice(name.as_bytes());
+            self.trailers.extend_from_slice(b": ");
+            self.trailers.extend_from_slice(value);
+            self.trailers.extend_from_slice(b"\r\n");
+        }
+        if self.trailers.len() > HEAD_BYTES { Err(Malformed) } else { Ok(()) }
+    }
+}
+
+/// Writes one chunk; nothing when there is nothing in it, which would be the last.
+pub(crate) fn write(out: &mut Vec<u8>, data: &[u8]) {
+    if data.is_empty() {
+        return;
+    }
+    let digits = usize::BITS.saturating_sub(data.len().leading_zeros()).div_ceil(4);
+    for place in (0..digits).rev() {
+        let digit = (data.len() >> place.saturating_mul(4)) & 15;
+        out.push(b"0123456789abcdef".get(digit).copied().unwrap_or_default());
+    }
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(data);
+    out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What becomes of a body that comes `step` bytes at a time.
+    fn passed(body: &[u8], step: usize, trailers: bool) -> Result<(String, usize), Malformed> {
+        let (mut chunks, mut held, mut out, mut data) =
+            (Chunks::default(), Vec::new(), Vec::new(), 0);
+        for piece in body.chunks(step) {
+            held.extend_from_slice(piece);
+            let (used, more) = chunks.pass(&held, trailers, &mut out)?;
+            held.drain(..used);
+            data += more;
+        }
+        assert_eq!(chunks.is_done(), out.ends_with(b"0\r\n\r\n") || trailers);
+        Ok((String::from_utf8(out).unwrap(), data))
+    }
+
+    #[test]
+    fn a_body_is_passed_on_without_padding_and_extensions() {
+        let body = b"5;a=b\r\nhello\r\n00000000B \r\n, you there\r\n0\r\nx: 1\r\nTE: x\r\n\r\n";
+        let whole = "5\r\nhello\r\nb\r\n, you there\r\n0\r\n\r\n";
+        assert_eq!(passed(body, 100, false), Ok((whole.to_owned(), 16)));
+        let whole = "5\r\nhello\r\nb\r\n, you there\r\n0\r\nx: 1\r\n\r\n";
+        assert_eq!(passed(body, 100, true), Ok((whole.to_owned(), 16)));
+        let (pieces, data) = passed(body, 1, false).unwrap();
+        assert_eq!((pieces.matches("1\r\n").count(), data), (16, 16), "{pieces:?}");
+    }
+
+    #[test]
+    fn sizes_are_written_in_hexadecimal() {
+        for (length, size) in [(1, "1"), (15, "f"), (16, "10"), (4096, "1000")] {
+            let mut out = Vec::new();
+            write(&mut out, &vec![b'x'; length]);
+            assert!(out.starts_with(format!("{size}\r\n").as_bytes()), "{length}");
+            assert_eq!(out.len(), length + size.len() + 4);
+        }
+        let mut out = Vec::new();
+        write(&mut out, b"");
+        assert!(out.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_chunk_is_refused() {
+        for body in [
+            &b"\r\n"[..],
+            b"g\r\n",
+            b"-1\r\n",
+            b"0x1\r\na\r\n",
+            b"1\na\r\n",
+            b"1\r\nab\r\n",
+            b"1 1\r\na\r\n",
+            b"1234567890123456\r\n",
+            b"0\r\nno field\r\n\r\n",
+            b"0\r\n x: 1\r\n\r\n",
+        ] {
+            assert_eq!(passed(body, 100, true), Err(Malformed), "{body:?}");
+        }
+        assert_eq!(passed(&[b'0'; LINE_BYTES + 1], 9_999, true), Err(Malformed));
+    }
+
+    #[test]
+    fn trailers_say_how_a_call_went() {
+        let mut chunks = Chunks::default();
+        chunks.pass(b"0\r\ngrpc-status: 14\r\n\r\n", false, &mut Vec::new()).unwrap();
+        assert!(chunks.grpc_failed);
+    }
+}

@@ -1,0 +1,200 @@
+//! An answer on its way to the client: nothing is held back, nothing is read ahead of a client
+//! that does not take it.
+
+use std::future::poll_fn;
+use std::io::IoSlice;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::super::count::Cause;
+use super::super::visit::Visit;
+use super::answer::Framing;
+use super::ask::Answer;
+use super::chunks::{self, Chunks};
+use super::peer::Peer;
+
+/// How it went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Passed {
+    /// Every byte is out.
+    Whole,
+    /// The upstream broke off in the middle.
+    Broken,
+    /// The client is gone, or takes nothing.
+    Gone,
+}
+
+/// What is under way.
+#[derive(Debug)]
+struct Relay<'a> {
+    peer: &'a mut Peer,
+    answer: &'a mut Answer,
+    visit: &'a mut Visit,
+    idle: Duration,
+    trailers: bool,
+    chunks: Chunks,
+    /// Written of what is `out`.
+    written: usize,
+    /// What was read and goes out as it is.
+    raw: usize,
+    /// There is no more to come from the upstream.
+    done: bool,
+    moved: Instant,
+}
+
+/// Passes on an answer whose head is in its pipe's `out`, whole. `trailers`: the client takes
+/// them.
+pub(crate) async fn relay(
+    peer: &mut Peer,
+    answer: &mut Answer,
+    visit: &mut Visit,
+    idle: Duration,
+    trailers: bool,
+) -> Passed {
+    let mut relay = Relay {
+        peer,
+        answer,
+        visit,
+        idle,
+        trailers,
+        chunks: Chunks::default(),
+        written: 0,
+        raw: 0,
+        done: false,
+        moved: Instant::now(),
+    };
+    if relay.take().is_err() {
+        relay.broke();
+        return Passed::Broken;
+    }
+    poll_fn(|cx| relay.poll(cx)).await
+}
+
+impl Relay<'_> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Passed> {
+        loop {
+            if ready!(self.poll_written(cx)).is_err() {
+                return Poll::Ready(Passed::Gone);
+            }
+            if self.done {
+                let flushed = ready!(self.peer.poll_flush(cx));
+                return Poll::Ready(flushed.map_or(Passed::Gone, |()| Passed::Whole));
+            }
+            match self.answer.pipe.poll_fill(cx) {
+                Poll::Ready(Ok(count)) => {
+                    self.moved = Instant::now();
+                    if self.read(count).is_err() {
+                        self.broke();
+                        return Poll::Ready(Passed::Broken);
+                    }
+                }
+                Poll::Ready(Err(_)) => {
+                    self.broke();
+                    return Poll::Ready(Passed::Broken);
+                }
+                Poll::Pending => return self.poll_waiting(cx),
+            }
+        }
+    }
+
+    /// Writes what is there to be written.
+    fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        loop {
+            let pipe = &mut self.answer.pipe;
+            let out = pipe.out.get(self.written..).unwrap_or_default();
+            let raw = pipe.read.unread().get(..self.raw).unwrap_or_default();
+            if out.is_empty() && raw.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            let slices = [IoSlice::new(out), IoSlice::new(raw)];
+            let count = ready!(self.peer.poll_write(&slices, cx))?;
+            if count == 0 {
+                return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into()));
+            }
+            let of_out = count.min(out.len());
+            let of_raw = count.saturating_sub(of_out);
+            self.written = self.written.saturating_add(of_out);
+            self.raw = self.raw.saturating_sub(of_raw);
+            pipe.read.advance(of_raw);
+        }
+    }
+
+    /// Nothing to write and nothing to read.
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Passed> {
+        if self.answer.pipe.is_over(self.moved.checked_add(self.idle), cx) {
+            self.broke();
+            return Poll::Ready(Passed::Broken);
+        }
+        // What was written may still have to go out, as the client waits for it.
+        let (flushed, gone) = (self.peer.poll_flush(cx), self.peer.poll_gone(cx));
+        if gone.is_ready() || matches!(flushed, Poll::Ready(Err(_))) {
+            return Poll::Ready(Passed::Gone);
+        }
+        Poll::Pending
+    }
+
+    /// `count` bytes came, 0 at the end of the connection.
+    fn read(&mut self, count: usize) -> Result<(), chunks::Malformed> {
+        self.answer.pipe.out.clear();
+        self.written = 0;
+        if count > 0 {
+            return self.take();
+        }
+        if self.answer.head.framing != Framing::Close {
+            return Err(chunks::Malformed);
+        }
+        self.answer.pipe.out.extend_from_slice(b"0\r\n\r\n");
+        self.complete();
+        Ok(())
+    }
+
+    /// Takes what was read of the body and has it written.
+    fn take(&mut self) -> Result<(), chunks::Malformed> {
+        let pipe = &mut self.answer.pipe;
+        let unread = pipe.read.unread().len();
+        match &mut self.answer.head.framing {
+            Framing::Length(left) => {
+                let count = usize::try_from(*left).unwrap_or(usize::MAX).min(unread);
+                *left = left.saturating_sub(count as u64);
+                self.raw = count;
+                self.visit.sent(count);
+                self.done = *left == 0;
+            }
+            Framing::Close => {
+                chunks::write(&mut pipe.out, pipe.read.unread());
+                pipe.read.advance(unread);
+                self.visit.sent(unread);
+            }
+            Framing::Chunked => {
+                let passed = self.chunks.pass(pipe.read.unread(), self.trailers, &mut pipe.out);
+                let (used, data) = passed?;
+                pipe.read.advance(used);
+                self.visit.sent(data);
+                self.done = self.chunks.is_done();
+            }
+        }
+        if self.done {
+            self.complete();
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self) {
+        self.done = true;
+        if self.answer.head.grpc && self.chunks.grpc_failed {
+            self.visit.failed_late(Cause::Grpc);
+        }
+        self.visit.complete();
+    }
+
+    /// The upstream broke off: its fault, unless its drain was over.
+    fn broke(&mut self) {
+        if self.answer.is_cut() {
+            self.visit.cut();
+        } else {
+            self.visit.broke();
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! One connection's plain requests, one after the other.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
+
+use http::header::HeaderValue;
+use rollout::route::Protocol;
+
+use super::super::count::Cause;
+use super::super::exchange::{Client, Decided, PLAIN_TEXT, verdict};
+use super::super::fields;
+use super::super::forward::Failure;
+use super::super::route::{Times, Track};
+use super::super::shield::{Cover, Served};
+use super::super::stream::Stream;
+use super::super::visit::Visit;
+use super::answer::Head;
+use super::ask::{Answer, Ask};
+use super::peer::{Next, Peer};
+use super::relay::{Passed, relay};
+use super::request::{Outgoing, Plain};
+
+/// Whether the connection is told to go: after the answer that is under way.
+pub(crate) type Going = Cell<bool>;
+
+/// What becomes of a connection after a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    /// Another may follow.
+    Stay,
+    /// It is closed, once what was said has arrived.
+    Leave,
+    /// It is broken.
+    Break,
+    /// The request was not touched: it is not for here.
+    Other,
+}
+
+/// Serves plain requests. Ends with the connection, or gives it back, every byte of its next
+/// request unread, when that is not plain.
+pub(crate) async fn serve(
+    client: &Rc<Client>,
+    stream: Stream,
+    time: Times,
+    going: &Going,
+) -> Option<Stream> {
+    let mut peer = Peer::new(stream, time);
+    let mut outgoing = Outgoing::default();
+    loop {
+        let after = match peer.next(client.limits.head as usize, going).await {
+            Next::Head(length) => one(client, &mut peer, length, &mut outgoing, going).await,
+            Next::Other => After::Other,
+            Next::End => After::Leave,
+        };
+        match after {
+            After::Stay => {}
+            After::Leave => {
+                peer.farewell().await;
+                return None;
+            }
+            After::Break => return None,
+            After::Other => return Some(peer.into_unread()),
+        }
+    }
+}
+
+/// One request, whose head is the next `length` bytes.
+async fn one(
+    client: &Rc<Client>,
+    peer: &mut Peer,
+    length: usize,
+    outgoing: &mut Outgoing,
+    going: &Going,
+) -> After {
+    let started = Instant::now();
+    let Some(plain) = Plain::of(peer.peek(length), &client.limits) else {
+        return After::Other;
+    };
+    let asker = client.origin.asker(&plain.head.headers);
+    let decided = client.decide(&plain.head, &asker).filter(is_plain);
+    let Some(Decided { seat, time, cover, cookie, user }) = decided else {
+        return After::Other;
+    };
+    peer.advance(length);
+    let Plain { mut head, body, closes, trailers } = plain;
+    let entry = client.worker.log.as_ref().map(|_| client.entry(&head, &asker, &seat, user));
+    let mut visit = Visit::begin(&client.worker, seat, started, &client.line, entry);
+    if !peer.has(body).await {
+        let tail = Tail { closes: true, ..Tail::default() };
+        if peer.has_ended() {
+            return fail(peer, Failure::Client, &mut visit, &tail, going).await;
+        }
+        return After::Break;
+    }
+    visit.received(body);
+    fields::for_upstream(&mut head.headers, head.version, &asker, None);
+    outgoing.put(&head, peer.peek(body));
+    peer.advance(body);
+    let cover = cover.filter(|cover| {
+        Cover::takes(&head.method, &head.headers) && body as u64 <= cover.shield.body_limit
+    });
+    let answered = ask(client, peer, outgoing, cover, &mut visit, &time).await;
+    let tail = Tail { marked: false, cookie, closes, trailers, to_head: outgoing.is_head() };
+    match answered {
+        None => After::Break,
+        Some((Ok(answer), marked)) => {
+            let tail = Tail { marked, ..tail };
+            pass(client, peer, answer, visit, &time, &tail, going).await
+        }
+        Some((Err(failure), _)) => fail(peer, failure, &mut visit, &tail, going).await,
+    }
+}
+
+/// Whether its upstreams can be spoken to here.
+fn is_plain(decided: &Decided) -> bool {
+    let plain =
+        |track: &Track| track.upstreams.iter().all(|upstream| upstream.protocol == Protocol::Http1);
+    plain(&decided.seat.track) && decided.cover.as_ref().is_none_or(|cover| plain(&cover.stable))
+}
+
+/// The answer, and whether it stands in the canary's place; `None` when the client is gone.
+async fn ask(
+    client: &Rc<Client>,
+    peer: &mut Peer,
+    request: &Outgoing,
+    cover: Option<Cover>,
+    visit: &mut Visit,
+    time: &Times,
+) -> Option<(Result<Answer, Failure>, bool)> {
+    let (ask, track) = (Ask::new(&client.worker, request), Arc::clone(visit.track()));
+    let own = ask.forward(&track, time);
+    let answered = async {
+        let Some(cover) = cover else {
+            return (own.await, false);
+        };
+        match cover.spare(own, None, &ask, visit, time).await {
+            Served::Own(answer) => (answer, false),
+            Served::Relieved(answer) => (answer, cover.shield.mark),
+        }
+    };
+    let mut answered = pin!(answered);
+    poll_fn(|cx| match answered.as_mut().poll(cx) {
+        Poll::Ready(answer) => Poll::Ready(Some(answer)),
+        Poll::Pending => peer.poll_gone(cx).map(|()| None),
+    })
+    .await
+}
+
+/// Passes an answer on.
+async fn pass(
+    client: &Client,
+    peer: &mut Peer,
+    mut answer: Answer,
+    mut visit: Visit,
+    time: &Times,
+    tail: &Tail,
+    going: &Going,
+) -> After {
+    let Head { status, grpc_failed, .. } = answer.head;
+    visit.answered(status, grpc_failed.then_some(Cause::Grpc));
+    let closes = tail.closes || going.get();
+    tail.write(&mut answer.pipe.out, closes);
+    match relay(peer, &mut answer, &mut visit, time.idle, tail.trailers).await {
+        Passed::Whole => {
+            answer.give_back(&client.worker, time);
+            if closes { After::Leave } else { After::Stay }
+        }
+        Passed::Broken | Passed::Gone => After::Break,
+    }
+}
+
+/// Answers in the place of an upstream that did not.
+async fn fail(
+    peer: &mut Peer,
+    failure: Failure,
+    visit: &mut Visit,
+    tail: &Tail,
+    going: &Going,
+) -> After {
+    let (status, text) = verdict(failure, visit);
+    let closes = tail.closes || going.get();
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: {PLAIN_TEXT}\r\ncontent-length: {}\r\n",
+        text.len()
+    );
+    let mut out = head.into_bytes();
+    tail.write(&mut out, closes);
+    if !tail.to_head {
+        out.extend_from_slice(text.as_bytes());
+    }
+    match peer.tell(&out).await {
+        true if closes => After::Leave,
+        true => After::Stay,
+        false => After::Break,
+    }
+}
+
+/// What an answer's head ends with.
+#[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "four things that have nothing in common")]
+struct Tail {
+    /// Stable answers in the canary's place, and is to say so.
+    marked: bool,
+    /// Keeps a new user on its side.
+    cookie: Option<HeaderValue>,
+    /// The client closes the connection.
+    closes: bool,
+    /// The client takes fields after a body.
+    trailers: bool,
+    /// It asked for the head alone.
+    to_head: bool,
+}
+
+impl Tail {
+    /// Writes it. `closes`: the connection ends with this answer.
+    fn write(&self, out: &mut Vec<u8>, closes: bool) {
+        if self.marked {
+            out.extend_from_slice(b"sluice-shielded: 1\r\n");
+        }
+        if let Some(cookie) = &self.cookie {
+            out.extend_from_slice(b"set-cookie: ");
+            out.extend_from_slice(cookie.as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+        if closes {
+            out.extend_from_slice(b"connection: close\r\n");
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+}
