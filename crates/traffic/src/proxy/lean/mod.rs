@@ -12,6 +12,7 @@
 //! answer     the upstream's head, checked, as the client is to read it
 //! chunks     bodies in chunks
 //! relay      the answer on its way
+//! serve      one request after the other, and what becomes of the connection
 //! ```
 //!
 //! What is decided (route, track, shield, cookie) and what is counted is the same code as for
@@ -23,12 +24,15 @@ mod answer;
 mod ask;
 mod buffer;
 mod chunks;
+mod cut;
 mod patience;
 mod peer;
 mod pipe;
 mod relay;
 mod request;
 mod serve;
+mod tail;
 
-pub(crate) use pipe::{Cut, Pipe};
+pub(crate) use cut::Cut;
+pub(crate) use pipe::Pipe;
 pub(crate) use serve::{Going, serve};

@@ -1,11 +1,10 @@
 //! A connection to an upstream that the request on it drives.
 
-use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::AsyncWrite;
@@ -19,6 +18,7 @@ use super::super::settings::BUFFER_BYTES;
 use super::super::upstream::Upstream;
 use super::answer::{self, Head, Read};
 use super::buffer::Buffer;
+use super::cut::Cut;
 use super::patience::Patience;
 use super::request::Outgoing;
 
@@ -37,30 +37,6 @@ pub(crate) struct Pipe {
     pub out: Vec<u8>,
     patience: Patience,
     cut: Rc<Cut>,
-}
-
-/// How a connection is told from outside that it is over.
-#[derive(Debug, Default)]
-pub(crate) struct Cut {
-    over: Cell<bool>,
-    waiting: RefCell<Option<Waker>>,
-}
-
-impl Cut {
-    /// It is over.
-    pub(crate) fn now(&self) {
-        self.over.set(true);
-        self.waiting.take().inspect(Waker::wake_by_ref);
-    }
-
-    /// Whether it is over; else whoever asks is woken when it is.
-    fn is_over(&self, cx: &Context<'_>) -> bool {
-        let mut waiting = self.waiting.borrow_mut();
-        if !waiting.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            *waiting = Some(cx.waker().clone());
-        }
-        self.over.get()
-    }
 }
 
 /// Why there is no head of an answer.

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
-use http::header::HeaderValue;
 use rollout::route::Protocol;
 
 use super::super::count::Cause;
@@ -24,6 +23,7 @@ use super::ask::{Answer, Ask};
 use super::peer::{Next, Peer};
 use super::relay::{Passed, relay};
 use super::request::{Outgoing, Plain};
+use super::tail::Tail;
 
 /// Whether the connection is told to go: after the answer that is under way.
 pub(crate) type Going = Cell<bool>;
@@ -197,39 +197,5 @@ async fn fail(
         true if closes => After::Leave,
         true => After::Stay,
         false => After::Break,
-    }
-}
-
-/// What an answer's head ends with.
-#[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "four things that have nothing in common")]
-struct Tail {
-    /// Stable answers in the canary's place, and is to say so.
-    marked: bool,
-    /// Keeps a new user on its side.
-    cookie: Option<HeaderValue>,
-    /// The client closes the connection.
-    closes: bool,
-    /// The client takes fields after a body.
-    trailers: bool,
-    /// It asked for the head alone.
-    to_head: bool,
-}
-
-impl Tail {
-    /// Writes it. `closes`: the connection ends with this answer.
-    fn write(&self, out: &mut Vec<u8>, closes: bool) {
-        if self.marked {
-            out.extend_from_slice(b"sluice-shielded: 1\r\n");
-        }
-        if let Some(cookie) = &self.cookie {
-            out.extend_from_slice(b"set-cookie: ");
-            out.extend_from_slice(cookie.as_bytes());
-            out.extend_from_slice(b"\r\n");
-        }
-        if closes {
-            out.extend_from_slice(b"connection: close\r\n");
-        }
-        out.extend_from_slice(b"\r\n");
     }
 }
