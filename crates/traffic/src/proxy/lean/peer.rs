@@ -11,8 +11,8 @@ use memchr::memmem;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
+use super::super::behind::Bounds;
 use super::super::head::HeadReader;
-use super::super::route::Times;
 use super::super::stream::Stream;
 use super::buffer::Buffer;
 use super::patience::Patience;
@@ -32,7 +32,7 @@ pub(crate) struct Peer {
     /// It closed its sending half.
     ended: bool,
     patience: Patience,
-    time: Times,
+    bounds: Bounds,
     /// Heads that were served.
     served: bool,
     /// Since when it takes nothing of what is there for it, and the bytes that had gone then.
@@ -52,13 +52,13 @@ pub(crate) enum Next {
 
 impl Peer {
     /// Nothing was read yet.
-    pub(crate) fn new(stream: Stream, time: Times) -> Self {
+    pub(crate) fn new(stream: Stream, bounds: Bounds) -> Self {
         Self {
             stream,
             read: Buffer::default(),
             ended: false,
             patience: Patience::default(),
-            time,
+            bounds,
             served: false,
             blocked: None,
         }
@@ -75,7 +75,7 @@ impl Peer {
     pub(crate) async fn next(&mut self, most: usize, going: &Cell<bool>) -> Next {
         self.read.shrink(AHEAD);
         let (mut reader, mut checked) = (HeadReader::new(), 0);
-        let waits = if self.served { self.time.idle } else { self.time.head };
+        let waits = if self.served { self.bounds.idle } else { self.bounds.head };
         let mut by = Instant::now().checked_add(waits);
         let served = std::mem::replace(&mut self.served, true);
         poll_fn(|cx| {
@@ -85,7 +85,7 @@ impl Peer {
                     return Poll::Ready(next);
                 }
                 if checked > 0 && !begun && served {
-                    by = Instant::now().checked_add(self.time.head);
+                    by = Instant::now().checked_add(self.bounds.head);
                 }
                 if self.ended || (going.get() && served && checked == 0) {
                     return Poll::Ready(if checked == 0 { Next::End } else { Next::Other });
@@ -133,12 +133,12 @@ impl Peer {
 
     /// Waits until `count` bytes are unread; false when they will not come.
     pub(crate) async fn has(&mut self, count: usize) -> bool {
-        let mut by = Instant::now().checked_add(self.time.idle);
+        let mut by = Instant::now().checked_add(self.bounds.idle);
         poll_fn(|cx| {
             while self.read.unread().len() < count {
                 match self.read.poll_fill(&mut self.stream, PIECE, count.max(PIECE), cx) {
                     Poll::Ready(Ok(more)) if more > 0 => {
-                        by = Instant::now().checked_add(self.time.idle);
+                        by = Instant::now().checked_add(self.bounds.idle);
                     }
                     Poll::Ready(end) => {
                         self.ended = end.is_ok();
@@ -201,7 +201,7 @@ impl Peer {
             Some(blocked) => blocked,
             None => *self.blocked.insert((Instant::now(), gone)),
         };
-        if self.patience.is_over(since.checked_add(self.time.idle), cx) {
+        if self.patience.is_over(since.checked_add(self.bounds.idle), cx) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         Poll::Pending

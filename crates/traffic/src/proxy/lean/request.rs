@@ -4,9 +4,8 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderName, HeaderValue, UPGRADE};
 use http::request::Parts;
 use http::{Method, Request, Uri, Version};
-use rollout::route::Limits;
 
-use super::super::fields;
+use super::super::fields::{closes, is_in_circles, takes_trailers};
 use super::super::grpc;
 use super::super::head::length;
 use super::super::settings::HEADERS;
@@ -31,34 +30,34 @@ pub(crate) struct Plain {
 impl Plain {
     /// The request whose whole head, read strictly before, is `bytes`; `None` when it is not
     /// plain, or is to be refused.
-    pub(crate) fn of(bytes: &[u8], limits: &Limits) -> Option<Self> {
-        let head = parse(bytes, limits)?;
+    pub(crate) fn of(bytes: &[u8], fields: u32) -> Option<Self> {
+        let head = parse(bytes, fields)?;
         let headers = &head.headers;
         let special = [EXPECT, UPGRADE, http::header::TRANSFER_ENCODING];
         let is_special = special.iter().any(|name| headers.contains_key(name))
             || headers.get(CONTENT_TYPE).is_some_and(|it| it.as_bytes().starts_with(grpc::KIND))
             || head.method == Method::CONNECT
             || !head.uri.path().starts_with('/')
-            || target::refusal(&head, limits).is_some()
-            || fields::is_in_circles(headers);
+            || target::refusal(&head, fields).is_some()
+            || is_in_circles(headers);
         let body = match headers.get(CONTENT_LENGTH) {
             Some(said) => length(said.as_bytes()).filter(|said| *said <= WHOLE_BODY)?,
             None => 0,
         };
-        let (closes, trailers) = (fields::closes(headers), fields::takes_trailers(headers));
+        let (closes, trailers) = (closes(headers), takes_trailers(headers));
         let body = usize::try_from(body).ok()?;
         (!is_special).then_some(Self { head, body, closes, trailers })
     }
 }
 
 /// A head of HTTP/1.1 with a path for its target; its values stay where they were read to.
-fn parse(bytes: &[u8], limits: &Limits) -> Option<Parts> {
+fn parse(bytes: &[u8], fields: u32) -> Option<Parts> {
     let mut room = [const { std::mem::MaybeUninit::uninit() }; HEADERS];
     let mut request = httparse::Request::new(&mut []);
     let config = httparse::ParserConfig::default();
     config.parse_request_with_uninit_headers(&mut request, bytes, &mut room).ok()?;
     let (method, target) = (request.method?, request.path?);
-    let fits = request.headers.len() <= limits.fields as usize && target.starts_with('/');
+    let fits = request.headers.len() <= fields as usize && target.starts_with('/');
     if request.version != Some(1) || !fits {
         return None;
     }
@@ -92,7 +91,7 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
-    /// Puts `head`, as [`fields::for_upstream`] leaves it, and `body` in place of what was here.
+    /// Puts `head`, made fit for the upstream, and `body` in place of what was here.
     pub(crate) fn put(&mut self, head: &Parts, body: &[u8]) {
         self.is_head = head.method == Method::HEAD;
         self.repeatable = body.is_empty() && is_repeatable(&head.method);

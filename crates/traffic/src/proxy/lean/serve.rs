@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
+use http::{Method, StatusCode};
 use rollout::route::Protocol;
 
 use super::super::count::Cause;
-use super::super::exchange::{Client, Decided, PLAIN_TEXT, verdict};
+use super::super::decide::Decided;
+use super::super::exchange::{Client, PLAIN_TEXT, verdict};
 use super::super::fields;
 use super::super::forward::Failure;
 use super::super::route::{Times, Track};
@@ -43,16 +45,11 @@ enum After {
 
 /// Serves plain requests. Ends with the connection, or gives it back, every byte of its next
 /// request unread, when that is not plain.
-pub(crate) async fn serve(
-    client: &Rc<Client>,
-    stream: Stream,
-    time: Times,
-    going: &Going,
-) -> Option<Stream> {
-    let mut peer = Peer::new(stream, time);
+pub(crate) async fn serve(client: &Rc<Client>, stream: Stream, going: &Going) -> Option<Stream> {
+    let mut peer = Peer::new(stream, client.bounds);
     let mut outgoing = Outgoing::default();
     loop {
-        let after = match peer.next(client.limits.head as usize, going).await {
+        let after = match peer.next(client.bounds.head_bytes as usize, going).await {
             Next::Head(length) => one(client, &mut peer, length, &mut outgoing, going).await,
             Next::Other => After::Other,
             Next::End => After::Leave,
@@ -78,17 +75,25 @@ async fn one(
     going: &Going,
 ) -> After {
     let started = Instant::now();
-    let Some(plain) = Plain::of(peer.peek(length), &client.limits) else {
+    let Some(plain) = Plain::of(peer.peek(length), client.bounds.fields) else {
         return After::Other;
     };
     let asker = client.origin.asker(&plain.head.headers);
-    let decided = client.decide(&plain.head, &asker).filter(is_plain);
-    let Some(Decided { seat, time, cover, cookie, user }) = decided else {
+    let decided = client.decide(&plain.head, &asker);
+    if decided.as_ref().is_ok_and(|decided| !is_plain(decided)) {
         return After::Other;
-    };
+    }
     peer.advance(length);
     let Plain { mut head, body, closes, trailers } = plain;
-    let entry = client.worker.log.as_ref().map(|_| client.entry(&head, &asker, &seat, user));
+    let to_head = head.method == Method::HEAD;
+    let Decided { seat, time, cover, cookie, entry, body_limit: _ } = match decided {
+        Ok(decided) => decided,
+        Err(undecided) => {
+            let closes = closes || going.get() || body > 0;
+            let tail = Tail { closes, to_head, ..Tail::default() };
+            return say(peer, undecided.answer(), &tail).await;
+        }
+    };
     let mut visit = Visit::begin(&client.worker, seat, started, &client.line, entry);
     if !peer.has(body).await {
         let tail = Tail { closes: true, ..Tail::default() };
@@ -105,7 +110,7 @@ async fn one(
         Cover::takes(&head.method, &head.headers) && body as u64 <= cover.shield.body_limit
     });
     let answered = ask(client, peer, outgoing, cover, &mut visit, &time).await;
-    let tail = Tail { marked: false, cookie, closes, trailers, to_head: outgoing.is_head() };
+    let tail = Tail { marked: false, cookie, closes, trailers, to_head };
     match answered {
         None => After::Break,
         Some((Ok(answer), marked)) => {
@@ -182,19 +187,23 @@ async fn fail(
     tail: &Tail,
     going: &Going,
 ) -> After {
-    let (status, text) = verdict(failure, visit);
-    let closes = tail.closes || going.get();
+    let verdict = verdict(failure, visit);
+    say(peer, verdict, &Tail { closes: tail.closes || going.get(), ..tail.clone() }).await
+}
+
+/// Answers with the proxy's own words.
+async fn say(peer: &mut Peer, (status, text): (StatusCode, &str), tail: &Tail) -> After {
     let head = format!(
         "HTTP/1.1 {status}\r\ncontent-type: {PLAIN_TEXT}\r\ncontent-length: {}\r\n",
         text.len()
     );
     let mut out = head.into_bytes();
-    tail.write(&mut out, closes);
+    tail.write(&mut out, tail.closes);
     if !tail.to_head {
         out.extend_from_slice(text.as_bytes());
     }
     match peer.tell(&out).await {
-        true if closes => After::Leave,
+        true if tail.closes => After::Leave,
         true => After::Stay,
         false => After::Break,
     }

@@ -3,7 +3,7 @@
 use http::header::HeaderValue;
 
 /// What an answer's head ends with.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "four things that have nothing in common")]
 pub(crate) struct Tail {
     /// Stable answers in the canary's place, and is to say so.
