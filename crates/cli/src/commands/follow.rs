@@ -69,7 +69,7 @@ pub(super) fn show(rollout: &RolloutView, format: Format) -> Result<Exit, Failur
 }
 
 /// A length of time on the command line: `90s`, `30m`, `1h 30m`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let length = text.parse::<jiff::SignedDuration>().ok().map(Duration::try_from);
     match length {
         Some(Ok(length)) if !length.is_zero() => Ok(length),

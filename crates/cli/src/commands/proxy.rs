@@ -1,10 +1,12 @@
 //! `sluice proxy`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use reqwest::Url;
 use traffic::Proxy;
 
+use super::follow::duration;
 use super::up::ProxyArgs;
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
@@ -42,6 +44,10 @@ pub(crate) struct Args {
     /// The folder it keeps what it serves in; of its own, made when there is none.
     #[arg(long, default_value = ".sluice-proxy", value_name = "DIR")]
     state: PathBuf,
+    /// When no controller has answered for so long, the canary's share goes to stable until one
+    /// does: `10m`. Without it: the canary keeps its share, and the guard watches it.
+    #[arg(long, value_name = "D", value_parser = duration)]
+    lost_controller_ttl: Option<Duration>,
     #[command(flatten)]
     proxy: ProxyArgs,
     #[command(flatten)]
@@ -60,7 +66,8 @@ impl Args {
         )?;
         let proxy = Proxy::start(self.proxy.settings()).map_err(Failure::ours)?;
         let name = self.name.unwrap_or_else(host);
-        let mut plane = Plane::new(proxy.clone(), client, self.token_file, name, keep);
+        let mut plane = Plane::new(proxy.clone(), client, self.token_file, name, keep)
+            .with_lost_controller_ttl(self.lost_controller_ttl);
         plane.resume().await;
         tokio::select! {
             () = plane.run() => {}

@@ -10,6 +10,7 @@ use tokio::time::{sleep, timeout};
 use traffic::{Applied, Proxy, Refused, TripReport};
 
 use super::keep::Keep;
+use super::lost::Lost;
 use crate::client::{Client, read_token};
 use crate::exit::{Exit, Failure};
 
@@ -41,6 +42,7 @@ pub(crate) struct Plane {
     refused: Vec<String>,
     /// So many reports go without the counts.
     without: u32,
+    lost: Lost,
 }
 
 impl Plane {
@@ -67,7 +69,15 @@ impl Plane {
             failure,
             refused,
             without: 0,
+            lost: Lost::after(None),
         }
+    }
+
+    /// The same, with the canary's share going to stable when no controller has answered for so
+    /// long.
+    pub(crate) fn with_lost_controller_ttl(mut self, ttl: Option<Duration>) -> Self {
+        self.lost = Lost::after(ttl);
+        self
     }
 
     /// Serves what was kept, before anybody is asked.
@@ -95,6 +105,10 @@ impl Plane {
                 biased;
                 trip = self.shut.recv() => self.tripped(trip),
                 answer = exchange => self.answered(answer).await,
+                ttl = self.lost.falls() => {
+                    tracing::warn!(?ttl, "no controller answers; canaries' shares go to stable");
+                    self.proxy.lose_controller(true);
+                }
             }
         }
     }
@@ -152,7 +166,12 @@ impl Plane {
                 self.told.append(&mut self.untold);
                 self.without = self.without.saturating_sub(1);
                 let taken = self.take(sync.snapshot);
-                self.settle().await.and(taken)
+                let settled = self.settle().await.and(taken);
+                if self.lost.is_over() {
+                    tracing::info!("a controller answers; canaries get their shares again");
+                    self.proxy.lose_controller(false);
+                }
+                settled
             }
             Err(failure) => {
                 self.leave_out(&failure);

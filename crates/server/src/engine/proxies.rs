@@ -253,6 +253,7 @@ fn withheld_reads(withheld: &Withheld) -> String {
     match withheld {
         Withheld::Tripped { .. } => "the gate is shut".to_owned(),
         Withheld::NoHealthyUpstream => "the canary does not answer its health checks".to_owned(),
+        Withheld::LostController => "a proxy has not heard of the controller for long".to_owned(),
     }
 }
 

@@ -5,7 +5,7 @@ mod servable;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -85,6 +85,8 @@ pub(crate) struct Control {
     refusing: bool,
     stopping: bool,
     published: Arc<ArcSwap<Serving>>,
+    /// No controller has been heard of for too long; set from outside.
+    lost: Arc<AtomicBool>,
 }
 
 /// What serves, for those who look at it: read without the lock, so that neither the guard
@@ -104,6 +106,7 @@ impl Control {
         workers: Vec<UnboundedSender<Order>>,
         watch: Handle,
         published: Arc<ArcSwap<Serving>>,
+        lost: Arc<AtomicBool>,
     ) -> Self {
         Self {
             workers,
@@ -115,6 +118,7 @@ impl Control {
             refusing: false,
             stopping: false,
             published,
+            lost,
         }
     }
 

@@ -53,7 +53,7 @@ mod wire;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -97,6 +97,8 @@ pub(crate) struct Shared {
     serving: Arc<ArcSwap<Serving>>,
     books: Books,
     reports: broadcast::Sender<TripReport>,
+    /// Canaries' shares are withheld, since nobody could take them back.
+    lost: Arc<AtomicBool>,
     log: Option<Log>,
 }
 
@@ -116,13 +118,16 @@ impl Proxy {
             .collect::<io::Result<Vec<_>>>()?;
         let runtime = watch::runtime()?;
         let serving = Arc::new(ArcSwap::from_pointee(Serving::default()));
-        let control = Control::new(workers, runtime.handle().clone(), Arc::clone(&serving));
+        let lost = Arc::new(AtomicBool::new(false));
+        let handle = runtime.handle().clone();
+        let control = Control::new(workers, handle, Arc::clone(&serving), Arc::clone(&lost));
         let shared = Arc::new(Shared {
             instance: RandomState::new().hash_one(std::process::id()),
             control: Mutex::new(control),
             serving,
             books: Books::default(),
             reports: broadcast::Sender::new(REPORTS),
+            lost,
             log,
         });
         watch::start(runtime, Arc::downgrade(&shared))?;
@@ -171,6 +176,12 @@ impl Proxy {
         state
             .and_then(|state| state.canary.as_ref().map(|canary| canary.guard.shut()))
             .unwrap_or(false)
+    }
+
+    /// Says whether the controller is lost: while it is, every canary's share goes to stable where
+    /// that serves well, since nobody is there who could take a bad canary back.
+    pub fn lose_controller(&self, lost: bool) {
+        self.shared.lost.store(lost, Ordering::Relaxed);
     }
 
     /// Stops gracefully: accepts no more, lets what is in flight finish within each

@@ -61,6 +61,8 @@ pub enum Withheld {
     },
     /// None of its upstreams answers its health checks.
     NoHealthyUpstream,
+    /// No controller has been heard of for longer than this proxy serves a canary without one.
+    LostController,
 }
 
 /// One upstream.
@@ -100,8 +102,14 @@ fn withheld(canary: &Canary) -> Option<Withheld> {
     if canary.guard.is_shut() {
         Some(Withheld::Tripped { guard_key: canary.guard.key().to_owned() })
     } else {
-        (canary.weight > Weight::ZERO && !canary.track.is_healthy())
-            .then_some(Withheld::NoHealthyUpstream)
+        let why = if canary.lost.is_lost() {
+            Withheld::LostController
+        } else if canary.track.is_healthy() {
+            return None;
+        } else {
+            Withheld::NoHealthyUpstream
+        };
+        (canary.weight > Weight::ZERO).then_some(why)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What serves now: the snapshot, checked and made ready for the request path.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -82,6 +82,21 @@ pub(crate) struct Canary {
     pub weight: Weight,
     pub salt: String,
     pub guard: Arc<Guard>,
+    pub lost: Lost,
+}
+
+/// Whether the canary's share is stable's since no controller has been heard of for too long.
+#[derive(Debug)]
+pub(crate) struct Lost {
+    pub is: Arc<AtomicBool>,
+    pub stable: Option<Arc<Track>>,
+}
+
+impl Lost {
+    /// Stable that does not serve well is no better place.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.is.load(Ordering::Relaxed) && self.stable.as_ref().is_some_and(|it| it.is_healthy())
+    }
 }
 
 impl Track {

@@ -19,7 +19,8 @@ pub(crate) struct Seat {
 
 /// The track for the user `key`; `None` when no release serves.
 ///
-/// The canary's share goes to stable while the canary is shut out or has no healthy upstream.
+/// The canary's share goes to stable while the canary is shut out or has no healthy upstream, and
+/// while nobody is there who could take it back.
 /// Stable's share never goes to the canary.
 pub(crate) fn choose(state: &ServiceState, key: &str) -> Option<Seat> {
     let share = state.canary.as_ref().filter(|canary| canary.weight_in_force() > Weight::ZERO);
@@ -40,9 +41,10 @@ fn stable(state: &ServiceState, witness: Option<(Arc<Guard>, u32)>) -> Option<Se
 }
 
 impl Canary {
-    /// The weight as asked, or zero while the canary is shut out or not healthy.
+    /// The weight as asked, or zero while it is withheld.
     pub(crate) fn weight_in_force(&self) -> Weight {
-        let open = self.weight > Weight::ZERO && !self.guard.is_shut() && self.track.is_healthy();
+        let withheld = self.guard.is_shut() || self.lost.is_lost() || !self.track.is_healthy();
+        let open = self.weight > Weight::ZERO && !withheld;
         if open { self.weight } else { Weight::ZERO }
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use http::Request;
+use http::{Request, Response};
 use http::header::{COOKIE, SET_COOKIE};
 use rollout::route::Sticky;
 use rollout::units::Weight;
@@ -169,4 +169,30 @@ async fn an_unhealthy_stable_is_still_tried_and_its_share_stays_its_own() {
         assert_eq!(get(address, &format!("u{user}")).await.text(), "v1");
     }
     assert_eq!(v2.requests(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_controller_gives_the_share_to_stable_that_serves_well_until_it_is_back() {
+    let well = Arc::new(AtomicBool::new(true));
+    let says = Arc::clone(&well);
+    let stable = |_| async { Response::new(full("v1")) };
+    let v1 = Backend::with_health(stable, move || says.load(Ordering::Relaxed)).await;
+    let v2 = Backend::named("v2").await;
+    let mut service = shop(v1.address);
+    service.canary = Some(canary(v2.address, 100));
+    let (proxy, address) = proxy(service).await;
+    let mut http = Http::connect(address).await;
+    assert_eq!(http.get("u").await.text(), "v2");
+    proxy.lose_controller(true);
+    assert_eq!(http.get("u").await.text(), "v1");
+    let seen = observed(&proxy, "shop");
+    assert_eq!(seen.withheld, Some(Withheld::LostController));
+    assert_eq!((seen.weight_asked, seen.weight_in_force), (Weight::percent(100), Weight::ZERO));
+    well.store(false, Ordering::Relaxed);
+    until("stable is unwell", || observed(&proxy, "shop").withheld.is_none()).await;
+    assert_eq!(http.get("u").await.text(), "v2", "an unwell stable is no better place");
+    well.store(true, Ordering::Relaxed);
+    until("stable is well", || observed(&proxy, "shop").withheld.is_some()).await;
+    proxy.lose_controller(false);
+    assert_eq!(http.get("u").await.text(), "v2");
 }

@@ -1,5 +1,7 @@
 //! What a proxy of its own does with what the controller answers.
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
 use super::*;
 use reqwest::Url;
 use rollout::evidence::{Tally, TripNumbers};
@@ -185,4 +187,44 @@ async fn a_gate_shut_while_the_proxy_stopped_is_kept_for_the_next_start() {
     let next = resumed(&folder).await;
     assert_eq!(withheld(&next), Some(Withheld::Tripped { guard_key: "shop-2/0".into() }));
     assert_eq!(next.report().trips, [trip("shop-2/0")], "nobody has answered to it");
+}
+
+#[tokio::test]
+async fn a_canary_loses_its_share_when_no_controller_has_answered_for_long_and_gets_it_again() {
+    let stable = healthy().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut asked = snapshot(1, "shop-2/0");
+    asked.services[0].stable.as_mut().unwrap().upstreams = vec![stable];
+    keep(&folder, &asked, &[]);
+    let ttl = Some(Duration::from_millis(50));
+    let mut plane = resumed(&folder).await.with_lost_controller_ttl(ttl);
+    let proxy = plane.proxy.clone();
+    let lost = || proxy.observed().services["shop"].withheld == Some(Withheld::LostController);
+    let wait = async {
+        while !lost() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        () = plane.run() => {}
+        waited = timeout(Duration::from_secs(30), wait) => waited.expect("it is lost"),
+    }
+    plane.answered(Ok(ProxySync { snapshot: asked })).await;
+    assert!(!lost());
+}
+
+/// A server that answers every connection with 200.
+async fn healthy() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            let mut head = [0; 1024];
+            let _ = stream.read(&mut head).await;
+            let _ = stream.write_all(answer).await;
+        }
+    });
+    address
 }

@@ -11,7 +11,7 @@ use rollout::units::Weight;
 use super::super::books::Books;
 use super::super::guard::Guard;
 use super::super::listen::bind;
-use super::super::route::{Canary, Limit, ServiceState, Times, Track, at_odds, fault};
+use super::super::route::{Canary, Limit, Lost, ServiceState, Times, Track, at_odds, fault};
 use super::super::shield::Shield;
 use super::super::sticky::Tie;
 use super::super::tls::Tls;
@@ -103,16 +103,18 @@ impl Control {
         let track =
             |track: &TrackRoute| Arc::new(self.track(route, track, serving.as_deref(), books));
         let tie = Tie::new(&route.sticky)?;
+        let stable = route.stable.as_ref().map(track);
         let canary = route.canary.as_ref().map(|canary| Canary {
             track: track(&canary.track),
             weight: canary.weight,
             salt: canary.salt.clone(),
             guard: self.guard(canary, serving.as_deref()),
+            lost: Lost { is: Arc::clone(&self.lost), stable: stable.clone() },
         });
         Ok(ServiceState {
             listen: route.listen.clone(),
             route: route.route.clone(),
-            stable: route.stable.as_ref().map(track),
+            stable,
             canary,
             tie,
             time: Times::of(route),
