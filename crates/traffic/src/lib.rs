@@ -70,7 +70,7 @@
 pub mod proxy;
 
 pub use proxy::{
-    AccessLog, Applied, Causes, Counters, Health, Observed, ObservedService, ObservedUpstream,
-    Proxy, ProxySettings, Refused, ReleaseCounters, SESSION_COOKIE, ServiceCounters, Stopping,
-    TripReport, Withheld, probe,
+    AccessLog, Applied, Causes, Counters, Health, Inheritance, Listening, Observed,
+    ObservedService, ObservedUpstream, Proxy, ProxySettings, Refused, ReleaseCounters,
+    SESSION_COOKIE, ServiceCounters, Stopping, TripReport, Withheld, probe,
 };

@@ -12,7 +12,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::behind::{Bounds, Entrance};
 use super::door::{Inside, Turns, closing};
@@ -39,7 +39,8 @@ pub(crate) async fn serve(worker: Rc<Worker>, inside: Inside, tcp: TcpStream, pe
     let mut early = turns.clone();
     let told_to_go = async {
         early.next().await;
-        sleep(FIRST_WORD).await;
+        let first_word = Instant::now().checked_add(FIRST_WORD);
+        sleep_until(early.idle_until().max(first_word.unwrap_or_else(Instant::now))).await;
     };
     let opened = tokio::select! {
         biased;
@@ -87,19 +88,24 @@ async fn open(tcp: TcpStream, peer: SocketAddr, entrance: &Entrance) -> io::Resu
 /// Plain requests are served in this task. What is not plain goes to hyper, and the rest of
 /// the connection with it.
 async fn over_http1(client: Client, stream: Stream, mut turns: Turns) {
-    let (client, going) = (Rc::new(client), Going::new(false));
+    let (client, going) = (Rc::new(client), Going::default());
     let mut cut_at = None;
     let rest = {
         let mut plain = pin!(lean::serve(&client, stream, &going));
         match until_turned(plain.as_mut(), &mut turns).await {
             Ok(rest) => rest,
             Err(by) => {
-                going.set(true);
+                going.last.set(true);
                 cut_at = Some(by);
-                let Ok(rest) = timeout_at(by, plain.as_mut()).await else {
-                    return client.line.cut();
-                };
-                rest
+                if let Ok(rest) = timeout_at(turns.idle_until(), plain.as_mut()).await {
+                    rest
+                } else {
+                    going.silent.set(true);
+                    let Ok(rest) = timeout_at(by, plain.as_mut()).await else {
+                        return client.line.cut();
+                    };
+                    rest
+                }
             }
         }
     };
@@ -129,6 +135,10 @@ async fn through_hyper(
             Err(cut_at) => cut_at,
         },
     };
+    line.leave();
+    if timeout_at(turns.idle_until(), connection.as_mut()).await.is_ok() {
+        return;
+    }
     connection.as_mut().graceful_shutdown();
     if timeout_at(cut_at, connection).await.is_err() {
         line.cut();

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use super::behind::Behind;
 use super::books::Books;
 use super::door::{Door, Doors, Inside};
+use super::handover::Listening;
 use super::health;
 use super::listen::Order;
 use super::route::{ServiceState, Slot};
@@ -79,11 +80,16 @@ pub(crate) struct Control {
     watch: Handle,
     generation: Option<Generation>,
     doors: Doors,
+    /// The listening sockets once more, by the address asked for: of the doors, and before the
+    /// first snapshot those another process has handed over. Held so that they can be handed over.
+    sockets: BTreeMap<String, Listening>,
     slots: BTreeMap<String, Arc<Slot>>,
     checks: BTreeMap<u64, (HealthCheck, AbortHandle)>,
     /// Some service is not served as the snapshot in force asks.
     refusing: bool,
     stopping: bool,
+    /// Another process accepts from the sockets; what is open here comes to its end.
+    pub(super) handed_over: bool,
     published: Arc<ArcSwap<Serving>>,
     /// No controller has been heard of for too long; set from outside.
     lost: Arc<AtomicBool>,
@@ -102,21 +108,24 @@ pub(crate) struct Serving {
 
 impl Control {
     /// Nothing serves. What does later is `published`.
-    pub(crate) const fn new(
+    pub(crate) fn new(
         workers: Vec<UnboundedSender<Order>>,
         watch: Handle,
         published: Arc<ArcSwap<Serving>>,
         lost: Arc<AtomicBool>,
+        sockets: BTreeMap<String, Listening>,
     ) -> Self {
         Self {
             workers,
             watch,
             generation: None,
             doors: BTreeMap::new(),
+            sockets,
             slots: BTreeMap::new(),
             checks: BTreeMap::new(),
             refusing: false,
             stopping: false,
+            handed_over: false,
             published,
             lost,
         }
@@ -155,6 +164,7 @@ impl Control {
             let closed = ServiceState::closed(state.drain, state.time, state.limits);
             slot.state.store(Arc::new(closed));
         }
+        self.sockets.retain(|address, _| self.doors.contains_key(address));
         self.check_upstreams(&servable);
         self.let_go(before, &drains);
         self.generation = Some(snapshot.generation);
@@ -173,6 +183,7 @@ impl Control {
     /// Closes every door and lets every connection go.
     pub(crate) fn stop(&mut self) -> Duration {
         self.stopping = true;
+        self.sockets.clear();
         let longest = self.drains().into_values().max().unwrap_or_default();
         for door in self.doors.values() {
             door.close();
@@ -181,6 +192,23 @@ impl Control {
             check.abort();
         }
         longest
+    }
+
+    /// Closes every door because another process has the sockets, and lets every connection go.
+    /// Requests on connections that are open still go where snapshots say.
+    pub(crate) fn hand_over(&mut self) -> Duration {
+        self.handed_over = true;
+        self.sockets.clear();
+        for door in self.doors.values() {
+            door.hand_over();
+        }
+        self.drains().into_values().max().unwrap_or_default()
+    }
+
+    /// The listening sockets once more, by the address asked for.
+    pub(crate) fn listening(&self) -> io::Result<BTreeMap<String, Listening>> {
+        let each = self.sockets.iter();
+        each.map(|(address, sockets)| Ok((address.clone(), sockets.duplicate()?))).collect()
     }
 
     /// Ends the threads.
@@ -227,9 +255,15 @@ impl Control {
             let behind = Arc::new(Behind::new(slots));
             if let Some(door) = self.doors.get(&address) {
                 door.arrange(behind);
-            } else if let Some((bound, listeners)) = servable.sockets.remove(&address) {
-                let door = Arc::new(Door::new(bound, behind));
-                for (worker, listener) in self.workers.iter().zip(listeners) {
+            } else if let Some(listening) = servable.sockets.remove(&address) {
+                let door = Arc::new(Door::new(listening.bound, behind));
+                match listening.duplicate() {
+                    Ok(held) => drop(self.sockets.insert(address.clone(), held)),
+                    Err(error) => {
+                        tracing::warn!(%error, address, "cannot be handed over later");
+                    }
+                }
+                for (worker, listener) in self.workers.iter().cycle().zip(listening.sockets) {
                     let _ = worker.send(Order::Listen(Inside::new(&door), listener));
                 }
                 self.doors.insert(address, door);

@@ -51,6 +51,8 @@ impl Drop for Inside {
 struct Turn {
     count: u64,
     closed: bool,
+    /// Until when one that is between two requests may still begin another.
+    idle_until: Instant,
     /// When what is left of them is cut.
     cut_at: Instant,
 }
@@ -58,7 +60,8 @@ struct Turn {
 impl Door {
     /// Open, with these services behind it.
     pub(crate) fn new(bound: SocketAddr, behind: Arc<Behind>) -> Self {
-        let turn = Turn { count: 0, closed: false, cut_at: Instant::now() };
+        let now = Instant::now();
+        let turn = Turn { count: 0, closed: false, idle_until: now, cut_at: now };
         let turn = watch::Sender::new(turn);
         let (unrouted, open) = (AtomicU64::new(0), AtomicUsize::new(0));
         Self { bound, behind: ArcSwap::new(behind), unrouted, turn, open }
@@ -82,10 +85,25 @@ impl Door {
 
     /// Lets the connections go that are open now; `closed` accepts no more.
     fn turn(&self, closed: bool, drain: Duration) {
+        self.turn_with(closed, Duration::ZERO, drain);
+    }
+
+    /// Closes it because another process has taken over its sockets. A client does not know:
+    /// what it sends on a kept connection meanwhile is answered, once more, and the connection
+    /// ends with that answer instead of under the request. Half of the drain is left for it.
+    pub(crate) fn hand_over(&self) {
+        let drain = self.behind.load().drain();
+        let linger = drain.checked_div(2).unwrap_or_default();
+        self.turn_with(true, linger, drain);
+    }
+
+    fn turn_with(&self, closed: bool, linger: Duration, drain: Duration) {
         self.turn.send_modify(|turn| {
             turn.count = turn.count.wrapping_add(1);
-            turn.closed = closed;
+            // One that is closed does not open again, whoever is behind it.
+            turn.closed |= closed;
             let now = Instant::now();
+            turn.idle_until = now.checked_add(linger).unwrap_or(now);
             turn.cut_at = now.checked_add(drain).unwrap_or(now);
         });
     }
@@ -131,6 +149,12 @@ impl Turns {
             std::future::pending::<()>().await;
         }
         self.0.borrow_and_update().cut_at
+    }
+
+    /// Until when a connection from before the change that is between two requests may still
+    /// begin another.
+    pub(crate) fn idle_until(&self) -> Instant {
+        self.0.borrow().idle_until
     }
 }
 

@@ -58,7 +58,9 @@ pub(crate) async fn answer(
         target::to_origin_form(&mut head);
         serve(&client, Request::from_parts(head, body), started).await
     };
-    if client.line.is_opaque() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+    if (client.line.is_opaque() || client.line.is_leaving())
+        && response.status() != StatusCode::SWITCHING_PROTOCOLS
+    {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)

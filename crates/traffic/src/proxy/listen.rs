@@ -18,6 +18,7 @@ use super::balance::lot;
 use super::connection::serve;
 use super::door::Inside;
 use super::forward::is_shortage;
+use super::handover::Listening;
 use super::lean::Pipe;
 use super::pool::Pools;
 use super::sender::Sender;
@@ -184,22 +185,41 @@ pub(crate) fn tune(stream: &TcpStream) {
 
 /// Sockets for `address`, one a thread. An address that somebody listens on is refused, also
 /// when that is a process like this one: it is tried without sharing first.
-pub(crate) fn bind(
-    address: &str,
-    threads: usize,
-) -> io::Result<(SocketAddr, Vec<std::net::TcpListener>)> {
+pub(crate) fn bind(address: &str, threads: usize) -> io::Result<Listening> {
     let nothing = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    let mut bound = address.to_socket_addrs()?.next().ok_or_else(nothing)?;
+    let bound = address.to_socket_addrs()?.next().ok_or_else(nothing)?;
     if bound.port() != 0 {
         drop(socket(bound, false)?);
     }
-    let mut listeners = Vec::with_capacity(threads);
-    for _ in 0..threads {
-        let listener = socket(bound, true)?;
-        bound = listener.local_addr()?;
-        listeners.push(listener);
+    let mut sockets = Listening { bound, sockets: Vec::with_capacity(threads) };
+    sockets.fill(threads)?;
+    Ok(sockets)
+}
+
+impl Listening {
+    /// Adds sockets until each thread has one.
+    fn fill(&mut self, threads: usize) -> io::Result<()> {
+        while self.sockets.len() < threads {
+            let listener = socket(self.bound, true)?;
+            self.bound = listener.local_addr()?;
+            self.sockets.push(listener);
+        }
+        Ok(())
     }
-    Ok((bound, listeners))
+
+    /// The same sockets once more, and more of them where there are more threads. There is never
+    /// one less: who waits at a socket that nobody accepts from would be lost.
+    pub(crate) fn again(&self, threads: usize) -> io::Result<Self> {
+        let mut again = self.duplicate()?;
+        again.fill(threads)?;
+        Ok(again)
+    }
+
+    /// The same sockets once more.
+    pub(crate) fn duplicate(&self) -> io::Result<Self> {
+        let sockets = self.sockets.iter().map(std::net::TcpListener::try_clone);
+        Ok(Self { bound: self.bound, sockets: sockets.collect::<io::Result<_>>()? })
+    }
 }
 
 fn socket(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListener> {

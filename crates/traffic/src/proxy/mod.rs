@@ -22,6 +22,7 @@ mod fields;
 mod forward;
 mod grpc;
 mod guard;
+mod handover;
 mod head;
 mod health;
 mod lean;
@@ -69,6 +70,7 @@ pub use control::{Applied, Refused, Stopping};
 pub use cookies::SESSION_COOKIE;
 pub use count::{Causes, Counters, ReleaseCounters, ServiceCounters};
 pub use guard::TripReport;
+pub use handover::{Inheritance, Listening};
 pub use observe::{Observed, ObservedService, ObservedUpstream, Withheld};
 pub use probe::probe;
 pub use settings::{AccessLog, ProxySettings};
@@ -107,8 +109,17 @@ impl Proxy {
     ///
     /// # Errors
     /// When a thread cannot be started or the access log cannot be opened.
-    #[expect(clippy::needless_pass_by_value, reason = "settings are handed over")]
     pub fn start(settings: ProxySettings) -> io::Result<Self> {
+        Self::start_with(settings, Inheritance::default())
+    }
+
+    /// As [`Proxy::start`], in the place of another process. Its sockets are listened on where the
+    /// first snapshot asks for their address; the rest are closed then.
+    ///
+    /// # Errors
+    /// As there.
+    #[expect(clippy::needless_pass_by_value, reason = "settings are handed over")]
+    pub fn start_with(settings: ProxySettings, inherited: Inheritance) -> io::Result<Self> {
         let log = settings.access_log.as_ref().map(Log::open).transpose()?;
         let workers = (0..settings.workers())
             .map(|index| {
@@ -120,7 +131,8 @@ impl Proxy {
         let serving = Arc::new(ArcSwap::from_pointee(Serving::default()));
         let lost = Arc::new(AtomicBool::new(false));
         let handle = runtime.handle().clone();
-        let control = Control::new(workers, handle, Arc::clone(&serving), Arc::clone(&lost));
+        let control =
+            Control::new(workers, handle, Arc::clone(&serving), Arc::clone(&lost), inherited.0);
         let shared = Arc::new(Shared {
             instance: RandomState::new().hash_one(std::process::id()),
             control: Mutex::new(control),
@@ -187,15 +199,19 @@ impl Proxy {
     /// Stops gracefully: accepts no more, lets what is in flight finish within each
     /// service's drain, then ends the threads. Snapshots are refused from now on.
     pub async fn stop(&self) {
+        let longest = self.shared.control().stop();
+        self.shared.end_within(longest).await;
+    }
+}
+
+impl Shared {
+    /// Ends the threads once nothing is open or under way any more, after `longest` at the latest.
+    async fn end_within(self: &Arc<Self>, longest: Duration) {
         let (done, stopped) = oneshot::channel();
-        let (longest, handle, serving) = {
-            let mut control = self.shared.control();
-            (control.stop(), control.watch(), self.shared.serving.load_full())
-        };
-        let shared = Arc::clone(&self.shared);
+        let (handle, shared) = (self.control().watch(), Arc::clone(self));
         handle.spawn(async move {
             let drained = async {
-                while shared.in_flight() > 0 || serving.doors.values().any(|door| door.open() > 0) {
+                while shared.is_busy() {
                     tokio::time::sleep(STOP_LOOK).await;
                 }
             };
@@ -205,9 +221,12 @@ impl Proxy {
         });
         let _ = stopped.await;
     }
-}
 
-impl Shared {
+    fn is_busy(&self) -> bool {
+        let serving = self.serving.load();
+        self.in_flight() > 0 || serving.doors.values().any(|door| door.open() > 0)
+    }
+
     fn control(&self) -> MutexGuard<'_, Control> {
         self.control.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -74,6 +74,13 @@ impl Upstream {
         }
     }
 
+    /// Takes over what somebody else's checks say, unless its own have said something.
+    pub(crate) fn assume(&self, health: Health) {
+        if self.health() == Health::Unknown {
+            self.set_health(health);
+        }
+    }
+
     /// Marks it as gone from the snapshot.
     pub(crate) fn leave(&self) {
         self.left.store(true, Ordering::Relaxed);

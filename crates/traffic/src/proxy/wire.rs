@@ -37,6 +37,8 @@ pub(crate) struct Line {
     answered: AtomicU32,
     /// A head asked for an upgrade, so what follows it was not read strictly.
     opaque: AtomicBool,
+    /// The next answer is the last one.
+    leaving: AtomicBool,
     /// The drain is over: what ends now is our doing.
     cut: AtomicBool,
 }
@@ -55,6 +57,16 @@ impl Line {
     /// Whether its drain is over.
     pub(crate) fn is_cut(&self) -> bool {
         self.cut.load(Ordering::Relaxed)
+    }
+
+    /// Answers that begin from now on say that the connection ends with them.
+    pub(crate) fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the next answer is the last one.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
     }
 
     /// The connection cannot carry another HTTP request.

@@ -12,6 +12,7 @@ mod faults;
 mod framing;
 mod grpc;
 mod guarding;
+mod handing_over;
 mod heads;
 mod http2;
 mod in_front;

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use http::{Request, Response};
 use http::header::{COOKIE, SET_COOKIE};
+use http::{Request, Response};
 use rollout::route::Sticky;
 use rollout::units::Weight;
 use traffic::{Health, Withheld};

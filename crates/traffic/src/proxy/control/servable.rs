@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rollout::route::{ServiceRoute, Snapshot, TrackRoute};
@@ -10,6 +9,7 @@ use rollout::units::Weight;
 
 use super::super::books::Books;
 use super::super::guard::Guard;
+use super::super::handover::Listening;
 use super::super::listen::bind;
 use super::super::route::{Canary, Limit, Lost, ServiceState, Times, Track, at_odds, fault};
 use super::super::shield::Shield;
@@ -26,7 +26,7 @@ pub(super) struct Servable {
     /// What serves them.
     pub states: BTreeMap<String, ServiceState>,
     /// The listening sockets of doors that are to open, by address.
-    pub sockets: BTreeMap<String, Sockets>,
+    pub sockets: BTreeMap<String, Listening>,
     pub refused: Vec<Refused>,
     /// Services that go on as they are.
     pub kept: BTreeSet<String>,
@@ -39,9 +39,6 @@ impl Servable {
         self.routes.push(route);
     }
 }
-
-/// A listening socket a thread, ready to be handed out.
-pub(super) type Sockets = (SocketAddr, Vec<std::net::TcpListener>);
 
 impl Control {
     /// What of a snapshot can be served. Changes nothing that serves.
@@ -79,7 +76,7 @@ impl Control {
     fn opens(&self, route: &ServiceRoute, servable: &mut Servable) -> io::Result<()> {
         if !self.doors.contains_key(&route.listen) && !servable.sockets.contains_key(&route.listen)
         {
-            let sockets = bind(&route.listen, self.workers.len())?;
+            let sockets = self.open(&route.listen)?;
             servable.sockets.insert(route.listen.clone(), sockets);
         }
         Ok(())
@@ -93,6 +90,17 @@ impl Control {
         let route = ServiceRoute { listen, ..route.clone() };
         if servable.routes.iter().all(|other| at_odds(&route, other).is_none()) {
             servable.take_in(route, state);
+        }
+    }
+
+    /// Sockets for an address: those another process has handed over, or new ones.
+    fn open(&self, address: &str) -> io::Result<Listening> {
+        if self.handed_over {
+            return Err(io::Error::other("another process has taken over"));
+        }
+        match self.sockets.get(address) {
+            Some(inherited) => inherited.again(self.workers.len()),
+            None => bind(address, self.workers.len()),
         }
     }
 

@@ -70,9 +70,9 @@ impl Peer {
         self.stream
     }
 
-    /// Waits for the next head, of at most `most` bytes. `going`: the connection is told to
-    /// go, and does so unless a head has begun, or the first is still to come.
-    pub(crate) async fn next(&mut self, most: usize, going: &Cell<bool>) -> Next {
+    /// Waits for the next head, of at most `most` bytes. `silent`: the connection
+    /// is told to go, and does so unless a head has begun, or the first is still to come.
+    pub(crate) async fn next(&mut self, most: usize, silent: &Cell<bool>) -> Next {
         self.read.shrink(AHEAD);
         let (mut reader, mut checked) = (HeadReader::new(), 0);
         let waits = if self.served { self.bounds.idle } else { self.bounds.head };
@@ -87,7 +87,7 @@ impl Peer {
                 if checked > 0 && !begun && served {
                     by = Instant::now().checked_add(self.bounds.head);
                 }
-                if self.ended || (going.get() && served && checked == 0) {
+                if self.ended || (silent.get() && served && checked == 0) {
                     return Poll::Ready(if checked == 0 { Next::End } else { Next::Other });
                 }
                 match self.read.poll_fill(&mut self.stream, PIECE, most.max(PIECE), cx) {

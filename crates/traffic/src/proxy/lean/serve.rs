@@ -27,8 +27,14 @@ use super::relay::{Passed, relay};
 use super::request::{Outgoing, Plain};
 use super::tail::Tail;
 
-/// Whether the connection is told to go: after the answer that is under way.
-pub(crate) type Going = Cell<bool>;
+/// Whether the connection is told to go.
+#[derive(Debug, Default)]
+pub(crate) struct Going {
+    /// The next answer is the last one.
+    pub last: Cell<bool>,
+    /// It is not waited for another request.
+    pub silent: Cell<bool>,
+}
 
 /// What becomes of a connection after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +55,7 @@ pub(crate) async fn serve(client: &Rc<Client>, stream: Stream, going: &Going) ->
     let mut peer = Peer::new(stream, client.bounds);
     let mut outgoing = Outgoing::default();
     loop {
-        let after = match peer.next(client.bounds.head_bytes as usize, going).await {
+        let after = match peer.next(client.bounds.head_bytes as usize, &going.silent).await {
             Next::Head(length) => one(client, &mut peer, length, &mut outgoing, going).await,
             Next::Other => After::Other,
             Next::End => After::Leave,
@@ -89,7 +95,7 @@ async fn one(
     let Decided { seat, time, cover, cookie, entry, body_limit: _ } = match decided {
         Ok(decided) => decided,
         Err(undecided) => {
-            let closes = closes || going.get() || body > 0;
+            let closes = closes || going.last.get() || body > 0;
             let tail = Tail { closes, to_head, ..Tail::default() };
             return say(peer, undecided.answer(), &tail).await;
         }
@@ -168,7 +174,7 @@ async fn pass(
 ) -> After {
     let Head { status, grpc_failed, .. } = answer.head;
     visit.answered(status, grpc_failed.then_some(Cause::Grpc));
-    let closes = tail.closes || going.get();
+    let closes = tail.closes || going.last.get();
     tail.write(&mut answer.pipe.out, closes);
     match relay(peer, &mut answer, &mut visit, time.idle, tail.trailers).await {
         Passed::Whole => {
@@ -188,7 +194,7 @@ async fn fail(
     going: &Going,
 ) -> After {
     let verdict = verdict(failure, visit);
-    say(peer, verdict, &Tail { closes: tail.closes || going.get(), ..tail.clone() }).await
+    say(peer, verdict, &Tail { closes: tail.closes || going.last.get(), ..tail.clone() }).await
 }
 
 /// Answers with the proxy's own words.
