@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use rollout::evidence::TrackCounts;
+use rollout::evidence::{TrackCounts, histogram};
 use serde::{Deserialize, Serialize};
 use traffic::Counters;
 
@@ -20,6 +20,16 @@ pub struct Counted {
 }
 
 impl Counted {
+    /// Adds what another process of the same proxy has counted.
+    pub fn add(&mut self, other: &Self) {
+        for (service, releases) in &other.services {
+            let own = self.services.entry(service.clone()).or_default();
+            for (release, counts) in releases {
+                add(own.entry(release.clone()).or_default(), counts);
+            }
+        }
+    }
+
     /// What was counted for a release of a service; `None` for one the proxy does not know.
     pub(super) fn of(&self, service: &str, release: &str) -> Option<&TrackCounts> {
         self.services.get(service)?.get(release)
@@ -33,5 +43,46 @@ impl From<Counters> for Counted {
             (name, releases.map(|(release, found)| (release, found.counts)).collect())
         });
         Self { instance: counters.instance, services: services.collect() }
+    }
+}
+
+/// Adds `from` to `into`, field by field.
+fn add(into: &mut TrackCounts, from: &TrackCounts) {
+    into.requests += from.requests;
+    into.failures += from.failures;
+    into.client_gone += from.client_gone;
+    into.shielded += from.shielded;
+    into.slower_than.resize(into.slower_than.len().max(from.slower_than.len()), 0);
+    for (sum, more) in into.slower_than.iter_mut().zip(&from.slower_than) {
+        *sum += more;
+    }
+    histogram::merge(&mut into.latency, &from.latency);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_two_processes_of_a_proxy_counted_is_summed_release_by_release() {
+        let counts = |requests, slower_than: &[u64], latency: &[(u16, u64)]| TrackCounts {
+            requests,
+            failures: 1,
+            client_gone: 2,
+            shielded: 3,
+            slower_than: slower_than.to_vec(),
+            latency: latency.to_vec(),
+        };
+        let one = |release: &str, counts: TrackCounts| Counted {
+            instance: 7,
+            services: [("shop".to_owned(), [(release.to_owned(), counts)].into())].into(),
+        };
+        let mut sum = one("shop-1", counts(10, &[1], &[(3, 4)]));
+        sum.add(&one("shop-1", counts(5, &[2, 9], &[(3, 1), (5, 6)])));
+        sum.add(&one("shop-2", counts(1, &[], &[])));
+        let both = sum.of("shop", "shop-1").unwrap();
+        assert_eq!((both.requests, both.failures, both.client_gone, both.shielded), (15, 2, 4, 6));
+        assert_eq!((&*both.slower_than, &*both.latency), (&[3, 9][..], &[(3, 5), (5, 6)][..]));
+        assert_eq!((sum.of("shop", "shop-2").unwrap().requests, sum.instance), (1, 7));
     }
 }

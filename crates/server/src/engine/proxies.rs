@@ -3,7 +3,7 @@
 //! All are told the same snapshot; their counters are summed. A proxy that stops reporting is
 //! not forgotten at once: until it is, what it counted is *unknown*, never zero.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rollout::evidence::TrackCounts;
 use rollout::route::{Generation, Snapshot};
@@ -19,6 +19,9 @@ use super::counted::Counted;
 const STALE_AFTER: Millis = Millis::from_secs(5);
 /// After so long it is taken to be gone for good, and is no longer waited for.
 const GONE_AFTER: Millis = Millis::from_secs(60);
+/// What one that has signed off counted is remembered for so long: the longest window of traffic,
+/// and that again.
+const REMEMBERED: Millis = Millis::from_secs(60 * 60);
 
 /// What a proxy process tells the controller.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -39,6 +42,9 @@ pub struct ProxyReport {
     /// Gates its guard has shut since its last report that was answered.
     #[schema(value_type = Vec<Object>)]
     pub trips: Vec<TripReport>,
+    /// It has stopped: this is all that it has counted, and nothing comes after it.
+    #[serde(default)]
+    pub leaving: bool,
 }
 
 /// What the controller answers.
@@ -62,6 +68,8 @@ struct Remote {
     generation: Generation,
     observed: Observed,
     seen: Mark,
+    /// It has signed off: what it told last is all there is.
+    left: bool,
     /// What it told last of what it counts, and when.
     counted: Option<(Counted, Mark)>,
 }
@@ -71,6 +79,8 @@ struct Remote {
 pub(super) struct Tally {
     /// By the proxy's name.
     pub(super) samples: BTreeMap<String, Counted>,
+    /// Those of them that have signed off: nothing is counted there any more.
+    over: BTreeSet<String>,
     /// Why the sum is not to be trusted.
     pub(super) unknown: Option<String>,
 }
@@ -90,16 +100,18 @@ impl Proxies {
 
     /// Takes in what a remote proxy tells.
     pub(super) fn report(&mut self, report: ProxyReport) {
-        let ProxyReport { name, generation, observed, counted, trips: _ } = report;
+        let ProxyReport { name, generation, observed, counted, trips: _, leaving: left } = report;
         let seen = self.clock.mark();
         let before = self.remote.remove(&name).and_then(|remote| remote.counted);
         let counted = counted.map(|counted| (counted, seen)).or(before);
-        self.remote.insert(name, Remote { generation, observed, seen, counted });
+        self.remote.insert(name, Remote { generation, observed, seen, left, counted });
     }
 
     /// Forgets proxies that have been silent for long.
     pub(super) fn forget_gone(&mut self) {
-        self.remote.retain(|_, remote| remote.seen.elapsed() < GONE_AFTER);
+        self.remote.retain(|_, remote| {
+            remote.seen.elapsed() < if remote.left { REMEMBERED } else { GONE_AFTER }
+        });
     }
 
     /// Shuts the canary's gate at once where that needs no network. Remote proxies learn it
@@ -144,11 +156,14 @@ impl Proxies {
             if let Some(why) = remote.unknown(name) {
                 tally.unknown = Some(why);
             }
+            if remote.left {
+                tally.over.insert(name.clone());
+            }
             if let Some((counted, _)) = &remote.counted {
                 tally.samples.insert(name.clone(), counted.clone());
             }
         }
-        if self.embedded.is_none() && self.remote.is_empty() {
+        if self.embedded.is_none() && self.remote.values().all(|remote| remote.left) {
             tally.unknown = Some("no proxy is connected".to_owned());
         }
         tally
@@ -160,7 +175,7 @@ impl Proxies {
         let others = self
             .remote
             .iter()
-            .filter(|(_, remote)| remote.seen.elapsed() <= STALE_AFTER)
+            .filter(|(_, remote)| !remote.left && remote.seen.elapsed() <= STALE_AFTER)
             .map(|(name, remote)| (name.clone(), remote.observed.clone()));
         own.chain(others).collect()
     }
@@ -169,7 +184,7 @@ impl Proxies {
     /// that run on their own have not had the time to say.
     pub(super) fn all_serve(&self, generation: Generation) -> bool {
         let heard = self.embedded.is_some() || self.began.elapsed() > STALE_AFTER;
-        heard && self.remote.values().all(|remote| remote.generation >= generation)
+        heard && self.remote.values().all(|remote| remote.left || remote.generation >= generation)
     }
 
     /// Requests under way on a release, over all proxies.
@@ -194,6 +209,11 @@ impl Proxies {
 impl Remote {
     /// Why it is not known what it counts.
     fn unknown(&self, name: &str) -> Option<String> {
+        if self.left {
+            // What it counted last came with its sign-off, unless it could not be told.
+            let told = self.counted.is_some();
+            return (!told).then(|| format!("proxy {name} left without telling what it counted"));
+        }
         let silent = self.seen.elapsed();
         if silent > STALE_AFTER {
             return Some(format!("proxy {name} has not reported for {silent}"));
@@ -216,7 +236,9 @@ impl Tally {
         let silent = self.unknown.as_ref().or(earlier.unknown.as_ref()).cloned();
         silent
             .or_else(|| {
-                let left = earlier.samples.keys().find(|name| !self.samples.contains_key(*name));
+                let left = earlier.samples.keys().find(|name| {
+                    !self.samples.contains_key(*name) && !earlier.over.contains(*name)
+                });
                 left.map(|name| format!("proxy {name} has gone"))
             })
             .or_else(|| {
@@ -331,7 +353,10 @@ mod tests {
         let mut tell = |counted: Option<Counted>| {
             let (observed, trips) = (Observed::default(), Vec::new());
             let name = "edge".to_owned();
-            proxies.report(ProxyReport { name, generation: newest, counted, observed, trips });
+            let leaving = false;
+            let report =
+                ProxyReport { name, generation: newest, counted, observed, trips, leaving };
+            proxies.report(report);
             proxies.tally()
         };
         let without = tell(None);
@@ -339,5 +364,27 @@ mod tests {
         assert_eq!(tell(Some(Counted::default())).unknown, None);
         let once = tell(None);
         assert_eq!((once.unknown, once.samples.len()), (None, 1), "what was told last stands");
+    }
+
+    #[test]
+    fn a_proxy_that_signs_off_is_counted_to_its_end_and_waited_for_no_more() {
+        let mut proxies = Proxies::new(None, Clock);
+        let mut tell = |name: &str, requests: u64, leaving: bool| {
+            let counted = tally(&[(name, 1, requests)]).samples.remove(name);
+            let (observed, trips) = (Observed::default(), Vec::new());
+            let (name, generation) = (name.to_owned(), Generation { epoch: 1, seq: 1 });
+            proxies.report(ProxyReport { name, generation, counted, observed, trips, leaving });
+            (proxies.tally(), proxies.observed().len())
+        };
+        tell("east", 7, false);
+        let (begun, _) = tell("edge", 10, false);
+        let (ended, observed) = tell("edge", 15, true);
+        assert_eq!((ended.unknown_since(&begun), since(&begun, &ended), observed), (None, 5, 1));
+        let mut much_later = ended.clone();
+        much_later.samples.remove("edge");
+        assert_eq!(much_later.unknown_since(&ended), None, "nothing was counted after it");
+        assert_eq!(much_later.unknown_since(&begun).unwrap(), "proxy edge has gone");
+        let (nobody, _) = tell("east", 8, true);
+        assert_eq!(nobody.unknown.unwrap(), "no proxy is connected");
     }
 }

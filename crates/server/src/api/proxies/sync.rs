@@ -39,10 +39,10 @@ pub(super) async fn sync(
         let message = format!("the report is of proxy {:?}, the address of {name:?}", report.name);
         return Err(ApiError::invalid(message));
     }
-    let known = report.generation;
+    let (known, leaving) = (report.generation, report.leaving);
     let mut snapshots = app.engine.snapshots();
     let sync = app.engine.sync(report).await?;
-    if sync.snapshot.generation > known {
+    if leaving || sync.snapshot.generation > known {
         return Ok(Json(sync));
     }
     let newer = snapshots.wait_for(|snapshot| snapshot.generation > known);

@@ -17,6 +17,7 @@ fn report(name: &str, generation: Generation) -> serde_json::Value {
         counted: Some(Counted::default()),
         observed: Observed::default(),
         trips: Vec::new(),
+        leaving: false,
     };
     serde_json::to_value(report).unwrap()
 }

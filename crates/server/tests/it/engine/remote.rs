@@ -15,6 +15,7 @@ fn report(generation: Generation) -> ProxyReport {
         counted: Some(Counted::default()),
         observed: Observed::default(),
         trips: Vec::new(),
+        leaving: false,
     }
 }
 
