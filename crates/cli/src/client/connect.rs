@@ -27,6 +27,7 @@ pub(crate) struct Connect {
         hide_env_values = true,
         default_value = "http://127.0.0.1:7373",
         value_name = "URL",
+        value_parser = base_url,
         help_heading = HEADING
     )]
     url: Url,
@@ -93,6 +94,20 @@ impl Client {
     }
 }
 
+/// Reads where a controller answers; one without a scheme speaks HTTP.
+///
+/// # Errors
+/// What is no address, with what is allowed.
+pub(crate) fn base_url(text: &str) -> Result<Url, String> {
+    let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let allowed = "allowed: http://host:port, https://host:port, or host:port";
+    match Url::parse(&whole) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
+        Ok(url) => Err(format!("read the scheme {:?}; {allowed}", url.scheme())),
+        Err(error) => Err(format!("{error}; {allowed}")),
+    }
+}
+
 /// The token in `file`; `None` when there is no such file.
 ///
 /// # Errors
@@ -124,6 +139,22 @@ mod tests {
         }
         for host in ["example.com", "10.0.0.1", "[2001:db8::1]"] {
             assert!(!is_loopback(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn an_address_without_a_scheme_speaks_http_and_what_is_none_is_refused() {
+        for (text, means) in [
+            ("127.0.0.1:7373", "http://127.0.0.1:7373/"),
+            ("sluice.example", "http://sluice.example/"),
+            ("[::1]:7373", "http://[::1]:7373/"),
+            ("https://sluice.example:7373", "https://sluice.example:7373/"),
+        ] {
+            assert_eq!(base_url(text).unwrap().as_str(), means);
+        }
+        for bad in ["", "ftp://host", "http://", "host:port:7"] {
+            let refused = base_url(bad).unwrap_err();
+            assert!(refused.contains("allowed: http://host:port"), "{bad}: {refused}");
         }
     }
 

@@ -16,7 +16,7 @@ use server::view::{EventView, RolloutView, Weights};
 
 use crate::exit::Failure;
 
-pub(crate) use connect::{Connect, read_token};
+pub(crate) use connect::{Connect, base_url, read_token};
 pub(crate) use follow::{Update, follow};
 
 /// How long one answer may take; a stream may take for ever.
