@@ -12,6 +12,7 @@ mod commands;
 mod demo;
 mod exit;
 mod logs;
+mod manager;
 mod outcome;
 mod output;
 mod plane;

@@ -1,4 +1,4 @@
-//! Being asked to stop: Ctrl-C, or SIGTERM from whoever runs us.
+//! Being asked to stop: Ctrl-C, or SIGTERM from whoever runs us; and to make way: SIGUSR2.
 
 use std::io;
 
@@ -28,6 +28,27 @@ impl Stop {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Waits for SIGUSR2, which asks to start the binary that is on disk now.
+#[derive(Debug)]
+pub(crate) struct Renew(Signal);
+
+impl Renew {
+    /// From here on the signal no longer ends the process.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(crate) fn new() -> io::Result<Self> {
+        signal(SignalKind::user_defined2()).map(Self)
+    }
+
+    /// Waits for the next one. Losing the wait loses no signal.
+    pub(crate) async fn wait(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -114,6 +114,11 @@ impl Client {
         self.read(self.request(Method::POST, &path)?.json(report).timeout(SYNC_PATIENCE)).await
     }
 
+    /// The token it shows.
+    pub(crate) fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
     /// Shows another token from now on.
     pub(crate) fn set_token(&mut self, token: Option<String>) {
         self.token = token;

@@ -1,25 +1,33 @@
 //! `sluice proxy`.
 
-use std::path::PathBuf;
+mod upgrade;
+
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::Url;
-use traffic::Proxy;
+use tokio::time::sleep;
+use traffic::{Inheritance, Proxy, ProxySettings};
 
 use super::follow::duration;
 use super::up::ProxyArgs;
-use crate::client::Client;
+use crate::client::{Client, base_url};
 use crate::exit::{Exit, Failure};
 use crate::logs::LogArgs;
+use crate::manager;
 use crate::output::note;
-use crate::plane::{Keep, Plane};
-use crate::signals::Stop;
+use crate::plane::{Estate, Giver, Heir, Keep, Lock, Plane, take};
+use crate::signals::{Renew, Stop};
+
+/// How often a process that has the state folder is asked to make way before it is given up.
+const TRIES: u32 = 50;
+/// Between two times.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Take in traffic in a process of its own, which serves on when the controller does not.
 ///
 /// It reports to the controller each second and is told what to serve. The last it was told is
 /// kept in its state folder, and served from the start without waiting for a controller. SIGTERM
-/// lets what is under way finish.
+/// lets what is under way finish. SIGUSR2 starts the binary that is on disk now with --upgrade.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::help(
     "sluice up --no-proxy\nsluice proxy --token-file .sluice/token --state .sluice-proxy"
@@ -31,9 +39,10 @@ pub(crate) struct Args {
         env = "SLUICE_URL",
         hide_env_values = true,
         default_value = "http://127.0.0.1:7373",
-        value_name = "URL"
+        value_name = "URL",
+        value_parser = base_url
     )]
-    controller: Url,
+    controller: reqwest::Url,
     /// The file with the token to show it.
     #[arg(long, default_value = ".sluice/token", value_name = "FILE")]
     token_file: PathBuf,
@@ -48,6 +57,10 @@ pub(crate) struct Args {
     /// does: `10m`. Without it: the canary keeps its share, and the guard watches it.
     #[arg(long, value_name = "D", value_parser = duration)]
     lost_controller_ttl: Option<Duration>,
+    /// Take over from the proxy that runs in the same --state folder, without a connection
+    /// refused; that one finishes what is under way and ends. Where none runs, just start.
+    #[arg(long)]
+    upgrade: bool,
     #[command(flatten)]
     proxy: ProxyArgs,
     #[command(flatten)]
@@ -58,31 +71,216 @@ impl Args {
     pub(super) async fn run(self) -> Result<Exit, Failure> {
         self.log.start()?;
         let mut stop = Stop::new().map_err(Failure::ours)?;
-        let keep = Keep::open(self.state).map_err(Failure::usage)?;
+        let renew = Renew::new().map_err(Failure::ours)?;
+        let keep = Keep::open(self.state.clone()).map_err(Failure::usage)?;
         let client = Client::new(
             self.controller,
             None,
             format!("{}; give --token-file", self.token_file.display()),
         )?;
-        let proxy = Proxy::start(self.proxy.settings()).map_err(Failure::ours)?;
-        let name = self.name.unwrap_or_else(host);
-        let mut plane = Plane::new(proxy.clone(), client, self.token_file, name, keep)
-            .with_lost_controller_ttl(self.lost_controller_ttl);
-        plane.resume().await;
-        tokio::select! {
-            () = plane.run() => {}
-            () = stop.wait() => {}
+        let new = New {
+            keep,
+            client,
+            token_file: self.token_file,
+            name: self.name,
+            settings: self.proxy.settings(),
+            lost_controller_ttl: self.lost_controller_ttl,
+        };
+        let running = tokio::select! {
+            running = new.start(self.upgrade) => running?,
+            () = stop.wait() => return Ok(Exit::Done),
+        };
+        running.serve(stop, renew).await
+    }
+}
+
+/// All that a proxy is made of, before it is.
+struct New {
+    keep: Keep,
+    client: Client,
+    token_file: PathBuf,
+    name: Option<String>,
+    settings: ProxySettings,
+    lost_controller_ttl: Option<Duration>,
+}
+
+/// A proxy that serves, in a state folder it holds.
+struct Running {
+    proxy: Proxy,
+    plane: Plane,
+    lock: Lock,
+    /// Where a new process asks to take over; `None` when that cannot be listened on.
+    giver: Option<Giver>,
+}
+
+/// What became of an offer to take over.
+enum Offered {
+    /// It serves everything.
+    Taken(Heir),
+    /// It does not, for this reason; nothing has changed.
+    Not(String),
+    /// This process was told to stop meanwhile.
+    ToStop,
+    /// This process has nothing to serve.
+    Failed(Failure),
+}
+
+/// Who is in the state folder.
+enum Place {
+    /// Nobody; it is ours.
+    Free(Lock),
+    /// Another, and this is what it hands over, or why it does not.
+    Taken(std::io::Result<Box<Estate>>),
+}
+
+impl Place {
+    /// Finds out. One that has the folder and does not listen has just taken over itself, or is
+    /// just ending: it is waited for.
+    ///
+    /// # Errors
+    /// Another has it and makes no way, or is not asked to.
+    async fn find(folder: &Path, upgrade: bool) -> Result<Self, Failure> {
+        for _ in 0..if upgrade { TRIES } else { 0 } {
+            match take(folder).await {
+                Ok(None) => {}
+                Ok(Some(estate)) => return Ok(Self::Taken(Ok(Box::new(estate)))),
+                Err(why) => return Ok(Self::Taken(Err(why))),
+            }
+            if let Ok(lock) = Lock::take(folder) {
+                return Ok(Self::Free(lock));
+            }
+            sleep(PAUSE).await;
         }
+        Lock::take(folder).map(Self::Free)
+    }
+}
+
+impl New {
+    async fn start(self, upgrade: bool) -> Result<Running, Failure> {
+        let folder = self.keep.folder().to_owned();
+        let stays = |why: &dyn std::fmt::Display| {
+            Failure::ours(format!("the proxy that runs goes on, it was not taken over: {why}"))
+        };
+        let estate = match Place::find(&folder, upgrade).await? {
+            Place::Free(lock) => {
+                let giver = giver(&folder);
+                let (proxy, mut plane) = self.make(None, Inheritance::default())?;
+                plane.resume().await;
+                plane.hold();
+                return Ok(Running::new(proxy, plane, lock, giver));
+            }
+            Place::Taken(Ok(estate)) => estate,
+            Place::Taken(Err(why)) => return Err(stays(&why)),
+        };
+        let (will, sockets, testator) = estate.open();
+        if let Some(name) = self.name.as_ref().filter(|name| **name != will.name) {
+            let why = format!("it is called {:?}, and --name says {name:?}", will.name);
+            return Err(stays(&why));
+        }
+        let (proxy, mut plane) = self.make(Some(&will.name), sockets)?;
+        plane.take_over(will).await.map_err(|why| stays(&why))?;
+        let before = testator.serving().await.map_err(Failure::ours)?;
+        let lock = Lock::inherit(&folder).await?;
+        // Before anything that takes its time: the next one may ask at once.
+        let giver = giver(&folder);
+        plane.follow(before);
+        tracing::info!("took over from the proxy that ran here");
+        Ok(Running::new(proxy, plane, lock, giver))
+    }
+
+    fn make(self, name: Option<&str>, sockets: Inheritance) -> Result<(Proxy, Plane), Failure> {
+        let proxy = Proxy::start_with(self.settings, sockets).map_err(Failure::ours)?;
+        let name = name.map(ToOwned::to_owned).or(self.name).unwrap_or_else(host);
+        let plane = Plane::new(proxy.clone(), self.client, self.token_file, name, self.keep)
+            .with_lost_controller_ttl(self.lost_controller_ttl);
+        Ok((proxy, plane))
+    }
+}
+
+impl Running {
+    fn new(proxy: Proxy, plane: Plane, lock: Lock, giver: Option<Giver>) -> Self {
+        manager::ready();
+        Self { proxy, plane, lock, giver }
+    }
+
+    /// Serves until told to stop, or until another process has taken over.
+    async fn serve(mut self, mut stop: Stop, mut renew: Renew) -> Result<Exit, Failure> {
+        loop {
+            let heir = tokio::select! {
+                failed = self.plane.run() => return failed.map(|never| match never {}),
+                () = stop.wait() => return self.end(stop).await,
+                () = renew.wait() => {
+                    upgrade::start();
+                    continue;
+                }
+                heir = next(self.giver.as_ref()) => heir,
+            };
+            let pid = heir.pid;
+            match self.offer(heir, &mut stop).await {
+                Offered::Taken(heir) => return self.make_way(heir, stop).await,
+                Offered::Not(why) => tracing::warn!(pid, why, "not handed over; serving on"),
+                Offered::ToStop => return self.end(stop).await,
+                Offered::Failed(failure) => return Err(failure),
+            }
+        }
+    }
+
+    /// Offers everything to a process that asks for it, and serves on meanwhile.
+    async fn offer(&mut self, mut heir: Heir, stop: &mut Stop) -> Offered {
+        let sockets = match self.proxy.listening() {
+            Ok(sockets) => sockets,
+            Err(error) => return Offered::Not(error.to_string()),
+        };
+        let will = self.plane.will();
+        let served = tokio::select! {
+            served = heir.serves(will, sockets) => served,
+            Err(failure) = self.plane.run() => return Offered::Failed(failure),
+            () = stop.wait() => return Offered::ToStop,
+        };
+        match served {
+            Ok(()) => Offered::Taken(heir),
+            Err(error) => Offered::Not(error.to_string()),
+        }
+    }
+
+    /// Gives everything away, and finishes what is under way.
+    async fn make_way(mut self, heir: Heir, mut stop: Stop) -> Result<Exit, Failure> {
+        self.plane.let_go();
+        drop((self.giver.take(), self.lock));
+        note(&format!("process {} has taken over: what is under way may finish", heir.pid));
+        let successor = heir.inherits(self.plane.still()).await;
+        tokio::select! {
+            () = self.plane.drain(successor) => Ok(Exit::Done),
+            () = stop.wait() => Err(Failure::ours("ended at once, as asked")),
+        }
+    }
+
+    /// Lets what is under way finish, and signs off.
+    async fn end(mut self, mut stop: Stop) -> Result<Exit, Failure> {
         note("stopping: what is under way may finish; Ctrl-C again ends at once");
         let ended = tokio::select! {
-            () = proxy.stop() => Ok(Exit::Done),
+            () = self.proxy.stop() => Ok(Exit::Done),
             () = stop.wait() => Err(Failure::ours("ended at once, as asked")),
         };
-        plane.keep_last();
+        self.plane.keep_last();
         if ended.is_ok() {
-            plane.tell_last().await;
+            self.plane.tell_last().await;
         }
         ended
+    }
+}
+
+/// Listens for who wants to take over.
+fn giver(folder: &Path) -> Option<Giver> {
+    let giver = Giver::open(folder);
+    giver.inspect_err(|error| tracing::warn!(%error, "cannot be upgraded while it runs")).ok()
+}
+
+/// The next process that asks to take over.
+async fn next(giver: Option<&Giver>) -> Heir {
+    match giver {
+        Some(giver) => giver.heir().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -17,6 +17,8 @@ use traffic::TripReport;
 #[derive(Debug)]
 pub(crate) struct Keep {
     folder: PathBuf,
+    /// Whether its lock is held, without which nothing is written.
+    held: bool,
 }
 
 /// Why the folder cannot be used.
@@ -28,15 +30,31 @@ pub(crate) struct KeepError {
 }
 
 impl Keep {
-    /// Opens the folder, which is made when there is none.
+    /// Opens the folder, which is made when there is none. Nothing is written before
+    /// [`Keep::hold`].
     ///
     /// # Errors
     /// A folder that cannot be made.
     pub(crate) fn open(folder: PathBuf) -> Result<Self, KeepError> {
         match fs::create_dir_all(&folder) {
-            Ok(()) => Ok(Self { folder }),
+            Ok(()) => Ok(Self { folder, held: false }),
             Err(error) => Err(KeepError { folder, error }),
         }
+    }
+
+    /// The folder.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Its lock is held: what is kept is written from now on.
+    pub(crate) const fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// Its lock is another's from now on.
+    pub(super) const fn let_go(&mut self) {
+        self.held = false;
     }
 
     /// The snapshot served last; `None` when there is none that can be read.
@@ -76,6 +94,9 @@ impl Keep {
 
     /// What is served matters more than what is kept: a full disk is told, and nothing else.
     fn write<T: Serialize + ?Sized>(&self, name: &str, value: &T) {
+        if !self.held {
+            return;
+        }
         let written = serde_json::to_vec(value)
             .map_err(Into::into)
             .and_then(|bytes| replace(&self.folder, name, &bytes));
@@ -107,7 +128,8 @@ mod tests {
     #[test]
     fn what_was_kept_last_is_read_again() {
         let folder = tempfile::tempdir().unwrap();
-        let keep = Keep::open(folder.path().join("proxy")).unwrap();
+        let mut keep = Keep::open(folder.path().join("proxy")).unwrap();
+        keep.hold();
         assert_eq!(keep.snapshot(), None);
         for seq in 1..3 {
             let generation = Generation { epoch: 4, seq };

@@ -29,9 +29,20 @@ impl Lost {
         self.ttl.unwrap_or_default()
     }
 
+    /// Whether no controller has answered for so long.
+    pub(super) const fn has_fallen(&self) -> bool {
+        self.ttl.is_some() && self.timer.is_none()
+    }
+
+    /// The process from before had waited for so long; false where it is waited for ever here.
+    pub(super) fn fall(&mut self) -> bool {
+        self.timer = None;
+        self.has_fallen()
+    }
+
     /// A controller has answered; true when it had been given up.
     pub(super) fn is_over(&mut self) -> bool {
-        let was_lost = self.ttl.is_some() && self.timer.is_none();
+        let was_lost = self.has_fallen();
         *self = Self::after(self.ttl);
         was_lost
     }

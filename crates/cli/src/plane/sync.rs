@@ -1,5 +1,6 @@
 //! The conversation with the controller: a report each second, at once after a trip.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ use tokio::sync::broadcast::{self, error::RecvError, error::TryRecvError};
 use tokio::time::{sleep, timeout};
 use traffic::{Applied, Proxy, Refused, TripReport};
 
+use super::Before;
+use super::handover::{Still, Will};
 use super::keep::Keep;
 use super::lost::Lost;
 use crate::client::{Client, read_token};
@@ -24,25 +27,29 @@ const WITHOUT: u32 = 60;
 
 /// A proxy that a controller somewhere else tells what to serve.
 pub(crate) struct Plane {
-    proxy: Proxy,
+    pub(super) proxy: Proxy,
     client: Client,
     token_file: PathBuf,
-    name: String,
-    keep: Keep,
-    shut: broadcast::Receiver<TripReport>,
+    pub(super) name: String,
+    pub(super) keep: Keep,
+    pub(super) shut: broadcast::Receiver<TripReport>,
+    /// The process that was taken over from.
+    pub(super) before: Option<Before>,
+    /// What marks the counts as of one run, where the first process of it was another.
+    pub(super) instance: Option<u64>,
     /// What is to be served; `None` before anything was said.
-    wanted: Option<Snapshot>,
+    pub(super) wanted: Option<Snapshot>,
     /// Gates shut that the controller has not answered to yet.
-    untold: Vec<TripReport>,
+    pub(super) untold: Vec<TripReport>,
     /// Gates shut that it has, in stretches of traffic that are not over.
-    told: Vec<TripReport>,
+    pub(super) told: Vec<TripReport>,
     /// Why the last round failed; said once, not each time.
     failure: Option<String>,
     /// What is not served as asked; said once too.
     refused: Vec<String>,
     /// So many reports go without the counts.
     without: u32,
-    lost: Lost,
+    pub(super) lost: Lost,
 }
 
 impl Plane {
@@ -63,6 +70,8 @@ impl Plane {
             name,
             keep,
             shut,
+            before: None,
+            instance: None,
             wanted,
             untold,
             told,
@@ -80,6 +89,45 @@ impl Plane {
         self
     }
 
+    /// Takes the place of a process that runs: what that one was told, and has seen.
+    ///
+    /// # Errors
+    /// Something that is served there is not served here; which, and why.
+    pub(crate) async fn take_over(&mut self, will: Will) -> Result<(), String> {
+        let Will { name, instance, snapshot, untold, told, observed, lost } = will;
+        (self.name, self.instance) = (name, Some(instance));
+        (self.wanted, self.untold, self.told) = (snapshot, untold, told);
+        self.resume().await;
+        self.proxy.assume(&observed);
+        if lost && self.lost.fall() {
+            self.proxy.lose_controller(true);
+        }
+        let own = self.proxy.observed();
+        let serves =
+            |name: &String| own.services.get(name).is_some_and(|it| it.listening.is_some());
+        let there = observed.services.iter().filter(|(_, it)| it.listening.is_some());
+        let missing = there.map(|(name, _)| name).find(|name| !serves(name));
+        missing.map_or(Ok(()), |name| {
+            let why = own.refused.get(name).cloned().unwrap_or_default();
+            Err(format!("service {name:?} cannot be served as it is: {why}"))
+        })
+    }
+
+    /// The process from before accepts no more, and the state folder's lock is held.
+    pub(crate) fn follow(&mut self, before: Before) {
+        self.before = Some(before);
+        self.hold();
+    }
+
+    /// The state folder's lock is held: what is served is kept from now on.
+    pub(crate) fn hold(&mut self) {
+        self.keep.hold();
+        if let Some(wanted) = &self.wanted {
+            self.keep.save_snapshot(wanted);
+        }
+        self.keep_trips();
+    }
+
     /// Serves what was kept, before anybody is asked.
     pub(crate) async fn resume(&mut self) {
         self.load_token();
@@ -93,7 +141,10 @@ impl Plane {
     }
 
     /// Reports and obeys, for ever. May be dropped at any moment.
-    pub(crate) async fn run(&mut self) {
+    ///
+    /// # Errors
+    /// There is nothing to serve, and the controller lets nobody in with this token.
+    pub(crate) async fn run(&mut self) -> Result<Infallible, Failure> {
         loop {
             let report = self.report();
             let (client, pause) = (&self.client, self.failure.as_ref().map(|_| AGAIN));
@@ -104,7 +155,15 @@ impl Plane {
             tokio::select! {
                 biased;
                 trip = self.shut.recv() => self.tripped(trip),
-                answer = exchange => self.answered(answer).await,
+                trip = tripped_before(&mut self.before) => self.tripped_there(trip),
+                answer = exchange => {
+                    match answer {
+                        Err(Failure::Because(Exit::Refused, why)) if self.wanted.is_none() => {
+                            self.refused_at_the_start(&why)?;
+                        }
+                        answer => self.answered(answer).await,
+                    }
+                }
                 ttl = self.lost.falls() => {
                     tracing::warn!(?ttl, "no controller answers; canaries' shares go to stable");
                     self.proxy.lose_controller(true);
@@ -124,27 +183,64 @@ impl Plane {
         }
     }
 
-    /// Tells the controller what is still untold, once, where it answers soon.
+    /// Signs off at the controller, once, where it answers soon: with all that was counted, and
+    /// the gates that are still untold.
     pub(crate) async fn tell_last(&mut self) {
-        if self.untold.is_empty() {
-            return;
-        }
-        self.without = 1;
-        match timeout(LAST, self.client.sync(&self.report())).await {
+        let report = ProxyReport { leaving: true, ..self.report() };
+        let untold = self.untold.len();
+        match timeout(LAST, self.client.sync(&report)).await {
             Ok(Ok(_)) => self.told.append(&mut self.untold),
-            Ok(Err(failure)) => tracing::warn!(%failure, "a gate is shut, and nobody was told"),
-            Err(_) => tracing::warn!("a gate is shut, and the controller did not answer"),
+            Ok(Err(failure)) => {
+                tracing::warn!(%failure, untold, "the controller does not know that this proxy ends");
+            }
+            Err(_) => {
+                tracing::warn!(untold, "the controller did not answer as this proxy ended");
+            }
         }
     }
 
     fn report(&self) -> ProxyReport {
+        let Still { counted, observed } = self.still();
         ProxyReport {
             name: self.name.clone(),
             generation: self.proxy.generation(),
-            counted: (self.without == 0).then(|| self.proxy.counters().into()),
-            observed: self.proxy.observed(),
+            counted: (self.without == 0).then_some(counted),
+            observed,
             trips: self.untold.clone(),
+            leaving: false,
         }
+    }
+
+    /// The controller does not let this proxy in, and nothing is served. The token may have come
+    /// since it was read: a controller that starts makes it.
+    ///
+    /// # Errors
+    /// It has not.
+    fn refused_at_the_start(&mut self, why: &str) -> Result<(), Failure> {
+        let shown = self.client.token().map(ToOwned::to_owned);
+        self.load_token();
+        if self.client.token() == shown.as_deref() {
+            return Err(nothing_to_serve(why));
+        }
+        Ok(())
+    }
+
+    /// Says something to the process that was taken over from, where one still runs.
+    pub(super) fn tell_before(&self, say: impl FnOnce(&Before)) {
+        if let Some(before) = &self.before {
+            say(before);
+        }
+    }
+
+    /// The guard of the process from before has shut a gate: it is shut here too.
+    fn tripped_there(&mut self, trip: TripReport) {
+        if self.told.contains(&trip) || self.untold.contains(&trip) {
+            return;
+        }
+        if self.wanted.as_ref().is_some_and(|wanted| is_open(wanted, &trip)) {
+            self.proxy.shut(&trip.service);
+        }
+        self.tripped(Ok(trip));
     }
 
     /// The guard has shut a gate. The next round, which begins at once, tells the controller.
@@ -152,6 +248,7 @@ impl Plane {
         match trip {
             Ok(trip) => {
                 tracing::warn!(service = trip.service, gate = trip.gate, "the guard shut the gate");
+                self.tell_before(|before| before.shut(&trip.service));
                 self.untold.push(trip);
                 self.keep_trips();
             }
@@ -244,6 +341,7 @@ impl Plane {
         self.forget_trips(&wanted);
         if fresh {
             self.keep.save_snapshot(&wanted);
+            self.tell_before(|before| before.serve(&wanted));
         }
         let refused: Vec<String> = refused.iter().map(Refused::to_string).collect();
         if self.refused != refused {
@@ -277,6 +375,19 @@ impl Plane {
             Err(failure) => tracing::warn!(%failure, "the token cannot be read"),
         }
     }
+}
+
+/// The next gate that the guard of the process from before has shut.
+pub(super) async fn tripped_before(before: &mut Option<Before>) -> TripReport {
+    match before {
+        Some(before) => before.tripped().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn nothing_to_serve(why: &str) -> Failure {
+    let message = format!("{why}; nothing was kept from before, so there is nothing to serve");
+    Failure::Because(Exit::Refused, message)
 }
 
 /// Whether `snapshot` still gives traffic to the stretch in which the gate was shut.

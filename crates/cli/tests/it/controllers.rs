@@ -102,3 +102,55 @@ fn a_reader_that_goes_away_ends_a_command_quietly() {
     let ended = child.wait_with_output().unwrap();
     assert_eq!((ended.status.code(), ended.stderr.len()), (Some(0), 0), "{ended:?}");
 }
+
+#[test]
+fn a_second_proxy_in_one_state_folder_is_refused_and_told_what_to_do() {
+    let ground = Ground::new();
+    let _controller = ground.up(&["--no-proxy"]);
+    let args = ["proxy", "--token-file", "state/token", "--proxy-threads", "1"];
+    let first = ground.start("proxy", &args);
+    eventually("the first works in its folder", || ground.path(".sluice-proxy/lock").exists());
+    eventually("the second is refused", || {
+        let second = ground.sluice(&args);
+        assert_eq!(second.code, Some(3), "{second:?}");
+        let holder = format!("process {}", first.0.id());
+        second.err.contains(&holder) && second.err.contains("--upgrade")
+    });
+    assert_eq!(first.end("-TERM"), Some(0));
+}
+
+#[test]
+fn a_proxy_that_nobody_lets_in_ends_when_it_has_nothing_to_serve_and_serves_on_when_it_has() {
+    let ground = Ground::new();
+    let _controller = ground.up(&["--no-proxy"]);
+    std::fs::write(ground.path("wrong"), "slc_wrong").unwrap();
+    let wrong = ["proxy", "--token-file", "wrong", "--proxy-threads", "1", "--name", "edge"];
+    let refused = ground.sluice(&wrong);
+    assert_eq!(refused.code, Some(3), "{refused:?}");
+    assert!(refused.err.contains("does not know this token"), "{refused:?}");
+    assert!(refused.err.contains("nothing to serve"), "{refused:?}");
+
+    let right = ["proxy", "--token-file", "state/token", "--proxy-threads", "1", "--name", "edge"];
+    let proxy = ground.start("proxy", &right);
+    ground.release_two();
+    eventually("it serves", || ground.visit() == Some(200));
+    assert_eq!(proxy.end("-TERM"), Some(0));
+    let mut proxy = ground.start("proxy", &wrong);
+    eventually("it serves what was kept", || ground.visit() == Some(200));
+    eventually("it says why it is told nothing new", || {
+        let log = std::fs::read_to_string(ground.path("proxy.log")).unwrap();
+        log.contains("does not know this token") && log.contains("serving on")
+    });
+    assert!(proxy.0.try_wait().unwrap().is_none());
+}
+
+#[test]
+fn an_address_without_a_scheme_is_taken_for_http_and_a_strange_one_is_refused() {
+    let ground = Ground::new();
+    let _controller = ground.up(&[]);
+    let listed = ground.sluice(&["status", "--url", &format!("127.0.0.1:{}", ground.api)]);
+    assert_ne!(listed.code, Some(7), "{listed:?}");
+    let strange = ground.sluice(&["status", "--url", "ftp://127.0.0.1"]);
+    assert_eq!(strange.code, Some(2), "{strange:?}");
+    assert!(strange.err.contains("allowed: http://host:port"), "{strange:?}");
+}

@@ -8,6 +8,7 @@ mod ground;
 mod ports;
 mod releases;
 mod transcripts;
+mod upgrades;
 
 /// Held by every test that loads the machine and counts lost requests: two at once would
 /// measure each other.

@@ -72,7 +72,8 @@ fn trip(guard_key: &str) -> TripReport {
 
 /// A proxy that starts on what `keep` holds.
 async fn resumed(folder: &TempDir) -> Plane {
-    let keep = Keep::open(folder.path().to_owned()).unwrap();
+    let mut keep = Keep::open(folder.path().to_owned()).unwrap();
+    keep.hold();
     let settings = ProxySettings { threads: 1, access_log: None };
     let proxy = Proxy::start(settings).unwrap();
     let url = Url::parse("http://127.0.0.1:9").unwrap();
@@ -85,7 +86,8 @@ async fn resumed(folder: &TempDir) -> Plane {
 }
 
 fn keep(folder: &TempDir, snapshot: &Snapshot, trips: &[TripReport]) {
-    let keep = Keep::open(folder.path().to_owned()).unwrap();
+    let mut keep = Keep::open(folder.path().to_owned()).unwrap();
+    keep.hold();
     keep.save_snapshot(snapshot);
     keep.save_trips(trips);
 }
@@ -206,7 +208,7 @@ async fn a_canary_loses_its_share_when_no_controller_has_answered_for_long_and_g
         }
     };
     tokio::select! {
-        () = plane.run() => {}
+        _ = plane.run() => {}
         waited = timeout(Duration::from_secs(30), wait) => waited.expect("it is lost"),
     }
     plane.answered(Ok(ProxySync { snapshot: asked })).await;

@@ -6,6 +6,6 @@
 mod acknowledged;
 mod anywhere;
 mod apart;
-mod kit;
+pub(crate) mod kit;
 mod trouble;
 mod weights;

@@ -34,10 +34,16 @@ impl Program {
 
     /// `sluice proxy`.
     pub(crate) fn proxy(place: &Place) -> Self {
+        Self::proxy_with(place, &[])
+    }
+
+    /// `sluice proxy` with more options.
+    pub(crate) fn proxy_with(place: &Place, more: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
         command.arg("proxy").arg("--controller").arg(format!("http://{}", place.api));
         command.arg("--token-file").arg(place.state().join("token"));
-        command.arg("--state").arg(place.path().join("proxy-state")).arg("--name").arg("edge");
+        command.arg("--state").arg(place.path().join("proxy-state"));
+        command.arg("--name").arg("edge").args(more);
         Self::start(place, "proxy.out", command)
     }
 
@@ -60,12 +66,22 @@ impl Program {
     pub(crate) async fn interrupt(mut self) -> ExitStatus {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        self.ended().await
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How it ended; waits until it has, by itself.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
         let mut left = super::PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(!left.is_zero(), "Ctrl-C did not end it");
+            assert!(!left.is_zero(), "it does not end");
             tokio::time::sleep(PACE).await;
             left = left.saturating_sub(PACE);
         }

@@ -69,3 +69,14 @@ stages:
         )
     }
 }
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for name in ["controller.out", "proxy.out"] {
+                let said = std::fs::read_to_string(self.path().join(name)).unwrap_or_default();
+                eprintln!("--- {name}\n{said}");
+            }
+        }
+    }
+}
