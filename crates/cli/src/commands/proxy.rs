@@ -1,13 +1,14 @@
 //! `sluice proxy`.
 
+mod place;
 mod upgrade;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::time::sleep;
 use traffic::{Inheritance, Proxy, ProxySettings};
 
+use self::place::Place;
 use super::follow::duration;
 use super::up::ProxyArgs;
 use crate::client::{Client, base_url};
@@ -15,13 +16,8 @@ use crate::exit::{Exit, Failure};
 use crate::logs::LogArgs;
 use crate::manager;
 use crate::output::note;
-use crate::plane::{Estate, Giver, Heir, Keep, Lock, Plane, take};
+use crate::plane::{Giver, Heir, Keep, Lock, Plane};
 use crate::signals::{Renew, Stop};
-
-/// How often a process that has the state folder is asked to make way before it is given up.
-const TRIES: u32 = 50;
-/// Between two times.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Take in traffic in a process of its own, which serves on when the controller does not.
 ///
@@ -123,36 +119,6 @@ enum Offered {
     ToStop,
     /// This process has nothing to serve.
     Failed(Failure),
-}
-
-/// Who is in the state folder.
-enum Place {
-    /// Nobody; it is ours.
-    Free(Lock),
-    /// Another, and this is what it hands over, or why it does not.
-    Taken(std::io::Result<Box<Estate>>),
-}
-
-impl Place {
-    /// Finds out. One that has the folder and does not listen has just taken over itself, or is
-    /// just ending: it is waited for.
-    ///
-    /// # Errors
-    /// Another has it and makes no way, or is not asked to.
-    async fn find(folder: &Path, upgrade: bool) -> Result<Self, Failure> {
-        for _ in 0..if upgrade { TRIES } else { 0 } {
-            match take(folder).await {
-                Ok(None) => {}
-                Ok(Some(estate)) => return Ok(Self::Taken(Ok(Box::new(estate)))),
-                Err(why) => return Ok(Self::Taken(Err(why))),
-            }
-            if let Ok(lock) = Lock::take(folder) {
-                return Ok(Self::Free(lock));
-            }
-            sleep(PAUSE).await;
-        }
-        Lock::take(folder).map(Self::Free)
-    }
 }
 
 impl New {

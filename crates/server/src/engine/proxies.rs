@@ -3,9 +3,10 @@
 //! All are told the same snapshot; their counters are summed. A proxy that stops reporting is
 //! not forgotten at once: until it is, what it counted is *unknown*, never zero.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod tally;
 
-use rollout::evidence::TrackCounts;
+use std::collections::BTreeMap;
+
 use rollout::route::{Generation, Snapshot};
 use rollout::units::{Millis, Weight};
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,7 @@ use utoipa::ToSchema;
 
 use super::clock::{Clock, Mark};
 use super::counted::Counted;
+pub(super) use tally::Tally;
 
 /// After so long without a report, what a proxy counted is unknown. Reports come each second.
 const STALE_AFTER: Millis = Millis::from_secs(5);
@@ -72,17 +74,6 @@ struct Remote {
     left: bool,
     /// What it told last of what it counts, and when.
     counted: Option<(Counted, Mark)>,
-}
-
-/// What all proxies together have counted at one moment.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Tally {
-    /// By the proxy's name.
-    pub(super) samples: BTreeMap<String, Counted>,
-    /// Those of them that have signed off: nothing is counted there any more.
-    over: BTreeSet<String>,
-    /// Why the sum is not to be trusted.
-    pub(super) unknown: Option<String>,
 }
 
 /// The name the embedded proxy goes by.
@@ -228,45 +219,6 @@ impl Remote {
     }
 }
 
-impl Tally {
-    /// Why the difference to `earlier` is not to be trusted: a proxy was silent at either end,
-    /// came, went, or started again in between. One that comes may have counted for days
-    /// before, and what one that went had counted last is nowhere.
-    pub(super) fn unknown_since(&self, earlier: &Self) -> Option<String> {
-        let silent = self.unknown.as_ref().or(earlier.unknown.as_ref()).cloned();
-        silent
-            .or_else(|| {
-                let left = earlier.samples.keys().find(|name| {
-                    !self.samples.contains_key(*name) && !earlier.over.contains(*name)
-                });
-                left.map(|name| format!("proxy {name} has gone"))
-            })
-            .or_else(|| {
-                let fresh = |name: &String| self.before(earlier, name).is_none();
-                let came = self.samples.keys().find(|name| fresh(name));
-                came.map(|name| format!("proxy {name} has just connected"))
-            })
-    }
-
-    /// What the same run of a proxy had counted at `earlier`.
-    fn before<'a>(&self, earlier: &'a Self, name: &str) -> Option<&'a Counted> {
-        let before = earlier.samples.get(name)?;
-        let same = self.samples.get(name)?.instance == before.instance;
-        same.then_some(before)
-    }
-
-    /// What `release` did between `earlier` and this tally, over the proxies that ran at both.
-    pub(super) fn since(&self, earlier: &Self, service: &str, release: &str) -> TrackCounts {
-        let mut sum = TrackCounts::default();
-        for (name, sample) in &self.samples {
-            let Some(before) = self.before(earlier, name) else { continue };
-            let Some(now) = sample.of(service, release) else { continue };
-            add_difference(&mut sum, now, before.of(service, release));
-        }
-        sum
-    }
-}
-
 fn in_flight_in(observed: &Observed, release: &str) -> u64 {
     observed.services.values().filter_map(|service| service.in_flight.get(release)).sum()
 }
@@ -277,31 +229,6 @@ fn withheld_reads(withheld: &Withheld) -> String {
         Withheld::NoHealthyUpstream => "the canary does not answer its health checks".to_owned(),
         Withheld::LostController => "a proxy has not heard of the controller for long".to_owned(),
     }
-}
-
-/// Adds `now - before` to `sum`, field by field.
-fn add_difference(sum: &mut TrackCounts, now: &TrackCounts, before: Option<&TrackCounts>) {
-    let zero = TrackCounts::default();
-    let before = before.unwrap_or(&zero);
-    sum.requests += now.requests.saturating_sub(before.requests);
-    sum.failures += now.failures.saturating_sub(before.failures);
-    sum.client_gone += now.client_gone.saturating_sub(before.client_gone);
-    sum.shielded += now.shielded.saturating_sub(before.shielded);
-    sum.slower_than.resize(sum.slower_than.len().max(now.slower_than.len()), 0);
-    for (index, slot) in sum.slower_than.iter_mut().enumerate() {
-        let at = |counts: &TrackCounts| counts.slower_than.get(index).copied().unwrap_or(0);
-        *slot += at(now).saturating_sub(at(before));
-    }
-    let earlier: BTreeMap<u16, u64> = before.latency.iter().copied().collect();
-    let fresh: Vec<(u16, u64)> = now
-        .latency
-        .iter()
-        .map(|(bucket, count)| {
-            (*bucket, count.saturating_sub(earlier.get(bucket).copied().unwrap_or(0)))
-        })
-        .filter(|(_, count)| *count > 0)
-        .collect();
-    rollout::evidence::histogram::merge(&mut sum.latency, &fresh);
 }
 
 #[cfg(test)]
