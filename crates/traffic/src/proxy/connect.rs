@@ -67,6 +67,12 @@ pub(crate) async fn link<C: Connection>(
     time: &Times,
 ) -> Result<Linked<C>, Failure> {
     let pools = C::pools(worker);
+    if !fresh
+        && !upstream.is_cut()
+        && let Some(sender) = pools.take(upstream)
+    {
+        return Ok(Linked { sender, kept: true });
+    }
     let by = Instant::now().checked_add(time.connect).unwrap_or_else(Instant::now);
     loop {
         if upstream.is_cut() {

@@ -57,8 +57,11 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(TRANSFER_ENCODING) {
         headers.remove(CONTENT_LENGTH);
     }
-    for name in HOP_BY_HOP {
-        headers.remove(name);
+    // Most messages have none of them, and looking is cheaper than removing.
+    if headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+        for name in HOP_BY_HOP {
+            headers.remove(name);
+        }
     }
 }
 
@@ -157,7 +160,8 @@ pub(crate) fn change_to(headers: &mut HeaderMap, protocol: HeaderValue) {
 
 /// Whether a field of this name, in any case, means the connection and not the message.
 pub(crate) fn is_of_connection(name: &str) -> bool {
-    HOP_BY_HOP.iter().any(|field| field.as_str().eq_ignore_ascii_case(name))
+    let same = |field: &HeaderName| field.as_str().eq_ignore_ascii_case(name);
+    matches!(name.len(), 2 | 7 | 10 | 14 | 16..=19) && HOP_BY_HOP.iter().any(same)
 }
 
 /// Whether `Connection` may name a field: not those a message cannot do without.

@@ -61,7 +61,8 @@ pub(crate) struct Lease {
 impl Lease {
     /// The answer is complete: the connection may carry another request.
     pub(crate) fn give_back(self) {
-        self.worker.pools.give(&self.upstream, self.sender, self.idle);
+        let until = Instant::now().checked_add(self.idle);
+        self.worker.pools.give(&self.upstream, self.sender, until);
     }
 
     /// Whether what goes wrong now is the end of the upstream's drain.

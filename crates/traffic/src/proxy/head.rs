@@ -144,6 +144,19 @@ impl HeadReader {
         matches!(self.at, At::Opaque)
     }
 
+    /// Reads on, but not beyond the end of a head: how many bytes were read.
+    ///
+    /// # Errors
+    /// When what is read is refused.
+    pub(crate) fn read_head(&mut self, bytes: &[u8]) -> Result<usize, Refused> {
+        let (heads, mut rest) = (self.heads, bytes);
+        while !rest.is_empty() && self.heads == heads {
+            let refused = Refused { at: bytes.len().saturating_sub(rest.len()) };
+            rest = self.line_of(rest).ok_or(refused)?;
+        }
+        Ok(bytes.len().saturating_sub(rest.len()))
+    }
+
     /// Reads on. On a refusal nothing after it may be read.
     pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<(), Refused> {
         let mut rest = bytes;
@@ -198,7 +211,7 @@ impl HeadReader {
 
     fn take(&mut self, line: &[u8]) -> Option<()> {
         let line = line.strip_suffix(b"\r\n")?;
-        if line.iter().any(|&byte| matches!(byte, b'\r' | 0)) {
+        if memchr::memchr2(b'\r', 0, line).is_some() {
             return None;
         }
         match self.at {
@@ -311,7 +324,13 @@ pub(crate) fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 fn is_token(bytes: &[u8]) -> bool {
-    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    let allowed = |byte: &u8| {
+        matches!(
+            byte,
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'!' | b'#' | b'$' | b'%'
+                | b'&' | b'\'' | b'*' | b'+' | b'.' | b'^' | b'`' | b'|' | b'~'
+        )
+    };
     !bytes.is_empty() && bytes.iter().all(allowed)
 }
 

@@ -177,7 +177,8 @@ impl<C: Connection> Pools<C> {
         if sender.is_shared() {
             self.share(upstream, sender, idle);
         } else {
-            self.hand(upstream, Linked { sender, kept: false }, idle);
+            let until = Instant::now().checked_add(idle);
+            self.hand(upstream, Linked { sender, kept: false }, until);
         }
         self.unmade(upstream)
     }
@@ -217,14 +218,14 @@ impl<C: Connection> Pools<C> {
     }
 
     /// A connection whose answer is complete: the first in line who takes it gets it, or it
-    /// is kept for `idle` at most.
-    pub(crate) fn give(&self, upstream: &Upstream, sender: C, idle: Duration) {
+    /// is kept `until` then at most.
+    pub(crate) fn give(&self, upstream: &Upstream, sender: C, until: Option<Instant>) {
         if !upstream.has_left() && !sender.is_closed() {
-            self.hand(upstream, Linked { sender, kept: true }, idle);
+            self.hand(upstream, Linked { sender, kept: true }, until);
         }
     }
 
-    fn hand(&self, upstream: &Upstream, mut linked: Linked<C>, idle: Duration) {
+    fn hand(&self, upstream: &Upstream, mut linked: Linked<C>, until: Option<Instant>) {
         let mut pools = self.0.borrow_mut();
         let pool = pools.entry(upstream.id).or_default();
         let kept = linked.kept;
@@ -241,7 +242,6 @@ impl<C: Connection> Pools<C> {
         if linked.sender.is_shared() {
             return;
         }
-        let until = Instant::now().checked_add(idle);
         if let Some(until) = until.filter(|_| pool.idle.len() < IDLE_CONNECTIONS) {
             pool.idle.push((linked.sender, until));
         }
@@ -324,11 +324,12 @@ mod tests {
             sender.ready().await.unwrap();
             let asked = sender.try_send_request(Request::new(Upload::empty()));
             far.read_exact(&mut [0; 4]).await.unwrap();
-            let (pools, idle) = (Pools::default(), Duration::from_hours(1));
+            let (pools, until) =
+                (Pools::default(), Instant::now().checked_add(Duration::from_hours(1)));
             let upstream = Upstream::new("127.0.0.1:1", Protocol::Http1);
             let (mut turn, _) = pools.wait(&upstream, false);
             assert!(!sender.is_ready(), "its request is under way");
-            pools.give(&upstream, Sender::Http1(sender), idle);
+            pools.give(&upstream, Sender::Http1(sender), until);
             assert!(turn.try_recv().is_err(), "nobody got it");
             assert!(pools.take(&upstream).is_none(), "nor does who asks for one");
 
@@ -336,7 +337,7 @@ mod tests {
             drop(asked.await.unwrap_or_else(|_| panic!("it is answered")));
             let mut sender = pools.take(&upstream).expect("it is kept");
             assert!(sender.ready().await);
-            pools.give(&upstream, sender, idle);
+            pools.give(&upstream, sender, until);
             assert!(turn.try_recv().is_ok(), "who waits gets it once it is ready");
         };
         LocalSet::new().run_until(test).await;

@@ -42,7 +42,7 @@ pub(crate) struct Visit {
     relief: Option<Arc<Track>>,
     upload: Option<Rc<Progress>>,
     /// Through an upgraded connection, beside what else came and went.
-    tunnel: Rc<Tunnelled>,
+    tunnel: Option<Rc<Tunnelled>>,
     /// Of a body that came with its head.
     bytes_in: u64,
     bytes_out: u64,
@@ -70,7 +70,7 @@ impl Visit {
             line: Arc::clone(line),
             relief: None,
             upload: None,
-            tunnel: Rc::default(),
+            tunnel: None,
             bytes_in: 0,
             bytes_out: 0,
             over: false,
@@ -116,10 +116,15 @@ impl Visit {
     /// The first byte is here, or the failure that stands for it. What stable does in the
     /// track's place is not counted as the track's.
     pub(crate) fn answered(&mut self, status: u16, cause: Option<Cause>) {
+        self.answered_at(Instant::now(), status, cause);
+    }
+
+    /// The same, by somebody who knows when.
+    pub(crate) fn answered_at(&mut self, now: Instant, status: u16, cause: Option<Cause>) {
         if self.relief.is_some() {
             return;
         }
-        let us = micros(self.started.elapsed());
+        let us = micros(now.saturating_duration_since(self.started));
         let cause = cause.or((status >= 500).then_some(Cause::Status));
         if let Some(shard) = self.shard() {
             shard.answer(status, us);
@@ -196,17 +201,23 @@ impl Visit {
     }
 
     /// What passes an upgraded connection is counted here.
-    pub(crate) fn tunnelled(&self) -> Rc<Tunnelled> {
-        Rc::clone(&self.tunnel)
+    pub(crate) fn tunnelled(&mut self) -> Rc<Tunnelled> {
+        Rc::clone(self.tunnel.get_or_insert_default())
     }
 
     /// The last byte is out.
     pub(crate) fn complete(&mut self) {
+        self.complete_at(Instant::now());
+    }
+
+    /// The same, by somebody who knows when.
+    pub(crate) fn complete_at(&mut self, now: Instant) {
         self.over = true;
         if self.relief.is_some() {
             return;
         }
-        self.shard().inspect(|shard| shard.complete(micros(self.started.elapsed())));
+        let us = micros(now.saturating_duration_since(self.started));
+        self.shard().inspect(|shard| shard.complete(us));
     }
 }
 
@@ -216,9 +227,10 @@ impl Drop for Visit {
             self.cut();
         }
         let uploaded = self.upload.as_ref().map_or(0, |upload| upload.bytes());
-        let bytes_in = self.tunnel.bytes_in.get().saturating_add(uploaded);
-        let bytes_in = bytes_in.saturating_add(self.bytes_in);
-        let bytes_out = self.tunnel.bytes_out.get().saturating_add(self.bytes_out);
+        let tunnelled = self.tunnel.as_ref().map(|it| (it.bytes_in.get(), it.bytes_out.get()));
+        let (tunnelled_in, tunnelled_out) = tunnelled.unwrap_or_default();
+        let bytes_in = tunnelled_in.saturating_add(uploaded).saturating_add(self.bytes_in);
+        let bytes_out = tunnelled_out.saturating_add(self.bytes_out);
         if let Some(shard) = self.shard() {
             if self.fate.is_none() {
                 shard.client_gone();

@@ -1,10 +1,11 @@
 //! One request to one upstream of a track.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use http::StatusCode;
+use tokio::time::Instant;
 
 use super::super::balance::Busy;
 use super::super::connect::{link, reach};
@@ -35,10 +36,10 @@ impl Answer {
         self.upstream.is_cut()
     }
 
-    /// The answer is complete: the connection may carry another request.
-    pub(crate) fn give_back(mut self, worker: &Worker, time: &Times) {
+    /// The answer is complete, `now`: the connection may carry another request.
+    pub(crate) fn give_back(mut self, worker: &Worker, time: &Times, now: Instant) {
         if self.head.keeps && self.pipe.ends_clean() {
-            worker.lean.give(&self.upstream, self.pipe, time.idle);
+            worker.lean.give(&self.upstream, self.pipe, now.checked_add(time.idle));
         }
         drop(self.busy);
     }
@@ -49,14 +50,20 @@ impl Answer {
 pub(crate) struct Ask<'a> {
     worker: &'a Rc<Worker>,
     request: &'a Outgoing,
+    /// The time, as long as nothing was waited for.
+    now: Cell<Option<Instant>>,
     /// Who was asked first, where there was a choice.
     asked: OnceCell<Arc<Upstream>>,
 }
 
 impl<'a> Ask<'a> {
-    /// Nobody was asked yet.
-    pub(crate) const fn new(worker: &'a Rc<Worker>, request: &'a Outgoing) -> Self {
-        Self { worker, request, asked: OnceCell::new() }
+    /// Nobody was asked yet; it is `now`.
+    pub(crate) const fn new(
+        worker: &'a Rc<Worker>,
+        request: &'a Outgoing,
+        now: Option<Instant>,
+    ) -> Self {
+        Self { worker, request, now: Cell::new(now), asked: OnceCell::new() }
     }
 }
 
@@ -89,7 +96,8 @@ impl Ask<'_> {
         time: &Times,
     ) -> Result<(Head, Pipe), Failure> {
         let Linked { sender: mut pipe, kept } = linked;
-        match pipe.ask(self.request, time.first_byte).await {
+        let now = self.now.take().filter(|_| kept).unwrap_or_else(Instant::now);
+        match pipe.ask(self.request, now.checked_add(time.first_byte)).await {
             Ok(head) => return Ok((head, pipe)),
             Err(Lost::Failed(failure)) => return Err(failure),
             Err(Lost::Unsent) if kept => {}
@@ -98,7 +106,7 @@ impl Ask<'_> {
         }
         let Linked::<Pipe> { sender: mut pipe, .. } =
             link(self.worker, upstream, true, time).await?;
-        match pipe.ask(self.request, time.first_byte).await {
+        match pipe.ask(self.request, Instant::now().checked_add(time.first_byte)).await {
             Ok(head) => Ok((head, pipe)),
             Err(Lost::Failed(failure)) => Err(failure),
             Err(Lost::Unsent | Lost::Ended) => Err(RESET),

@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use memchr::memmem;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
@@ -33,8 +32,8 @@ pub(crate) struct Peer {
     ended: bool,
     patience: Patience,
     bounds: Bounds,
-    /// Heads that were served.
-    served: bool,
+    /// When its last answer was complete.
+    rests_since: Option<Instant>,
     /// Since when it takes nothing of what is there for it, and the bytes that had gone then.
     blocked: Option<(Instant, u64)>,
 }
@@ -59,7 +58,7 @@ impl Peer {
             ended: false,
             patience: Patience::default(),
             bounds,
-            served: false,
+            rests_since: None,
             blocked: None,
         }
     }
@@ -75,16 +74,18 @@ impl Peer {
     pub(crate) async fn next(&mut self, most: usize, silent: &Cell<bool>) -> Next {
         self.read.shrink(AHEAD);
         let (mut reader, mut checked) = (HeadReader::new(), 0);
-        let waits = if self.served { self.bounds.idle } else { self.bounds.head };
-        let mut by = Instant::now().checked_add(waits);
-        let served = std::mem::replace(&mut self.served, true);
+        let mut by = match self.rests_since {
+            Some(since) => since.checked_add(self.bounds.idle),
+            None => Instant::now().checked_add(self.bounds.head),
+        };
+        let served = self.rests_since.is_some();
         poll_fn(|cx| {
             loop {
-                let begun = checked > 0;
+                let nothing_yet = checked == 0;
                 if let Some(next) = self.look(&mut reader, &mut checked, most) {
                     return Poll::Ready(next);
                 }
-                if checked > 0 && !begun && served {
+                if checked > 0 && nothing_yet && served {
                     by = Instant::now().checked_add(self.bounds.head);
                 }
                 if self.ended || (silent.get() && served && checked == 0) {
@@ -107,18 +108,19 @@ impl Peer {
     /// Looks at what was read and not looked at. The strict reading stops at the end of the head:
     /// what follows is looked at when its turn comes.
     fn look(&self, reader: &mut HeadReader, checked: &mut usize, most: usize) -> Option<Next> {
-        let unread = self.read.unread();
-        let fresh = unread.get(*checked..).filter(|fresh| !fresh.is_empty())?;
-        let from = checked.saturating_sub(3);
-        let end = memmem::find(unread.get(from..).unwrap_or_default(), b"\r\n\r\n");
-        let end = end.map(|at| at.saturating_add(from).saturating_add(4));
-        let seen = end.and_then(|end| unread.get(*checked..end)).unwrap_or(fresh);
-        *checked = checked.saturating_add(seen.len());
-        match (reader.read(seen), end) {
-            (Ok(()), Some(end)) if reader.heads() == 1 && end <= most => Some(Next::Head(end)),
-            (Ok(()), None) if *checked < most => None,
+        let fresh = self.read.unread().get(*checked..).filter(|fresh| !fresh.is_empty())?;
+        let read = reader.read_head(fresh).ok();
+        *checked = checked.saturating_add(read.unwrap_or_default());
+        match read {
+            Some(_) if reader.heads() == 0 && *checked < most => None,
+            Some(_) if reader.heads() > 0 && *checked <= most => Some(Next::Head(*checked)),
             _ => Some(Next::Other),
         }
+    }
+
+    /// It has had a whole answer since `now`.
+    pub(crate) const fn rests(&mut self, now: Instant) {
+        self.rests_since = Some(now);
     }
 
     /// The first `count` bytes of what is unread.
@@ -171,13 +173,22 @@ impl Peer {
         Poll::Pending
     }
 
-    /// Writes once. Fails when the client takes nothing for too long.
+    /// Writes once, from what is first and what is next. Fails when the client takes nothing for
+    /// too long.
     pub(crate) fn poll_write(
         &mut self,
-        slices: &[IoSlice<'_>],
+        first: &[u8],
+        next: &[u8],
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        let stream = Pin::new(&mut self.stream);
+        let written = match (first.is_empty(), next.is_empty()) {
+            (_, true) => stream.poll_write(cx, first),
+            (true, false) => stream.poll_write(cx, next),
+            (false, false) => {
+                stream.poll_write_vectored(cx, &[IoSlice::new(first), IoSlice::new(next)])
+            }
+        };
         self.unless_blocked(written, cx)
     }
 
@@ -212,7 +223,7 @@ impl Peer {
         let mut told = 0;
         let written = poll_fn(|cx| {
             while let Some(rest) = bytes.get(told..).filter(|rest| !rest.is_empty()) {
-                let count = ready!(self.poll_write(&[IoSlice::new(rest)], cx))?;
+                let count = ready!(self.poll_write(rest, &[], cx))?;
                 if count == 0 {
                     return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
                 }

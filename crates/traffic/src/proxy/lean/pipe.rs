@@ -5,7 +5,6 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
@@ -62,13 +61,12 @@ impl Pipe {
     }
 
     /// Sends a request and waits for the head of its answer, which is in `out` then as the
-    /// client is to read it, but for its last line.
+    /// client is to read it, but for its last line. Its first byte is late after `by`.
     pub(crate) async fn ask(
         &mut self,
         request: &Outgoing,
-        first_byte: Duration,
+        by: Option<Instant>,
     ) -> Result<Head, Lost> {
-        let by = Instant::now().checked_add(first_byte);
         let mut sent = 0;
         poll_fn(|cx| {
             let got = match self.poll_send(request.bytes(), &mut sent, cx) {

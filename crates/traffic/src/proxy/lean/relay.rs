@@ -2,7 +2,6 @@
 //! that does not take it.
 
 use std::future::poll_fn;
-use std::io::IoSlice;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,6 +13,9 @@ use super::answer::Framing;
 use super::ask::Answer;
 use super::chunks::{self, Chunks};
 use super::peer::Peer;
+
+/// A piece of a body that is copied behind its head: cheaper than writing from two places.
+const TOGETHER: usize = 4 * 1024;
 
 /// How it went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +33,8 @@ pub(crate) enum Passed {
 struct Relay<'a> {
     peer: &'a mut Peer,
     answer: &'a mut Answer,
-    visit: &'a mut Visit,
+    /// Until the answer is complete: it is counted before the client can have seen its end.
+    visit: Option<Visit>,
     idle: Duration,
     trailers: bool,
     chunks: Chunks,
@@ -41,29 +44,30 @@ struct Relay<'a> {
     raw: usize,
     /// There is no more to come from the upstream.
     done: bool,
-    moved: Instant,
+    /// When something came from the upstream.
+    moved: &'a mut Instant,
 }
 
-/// Passes on an answer whose head is in its pipe's `out`, whole. `trailers`: the client takes
-/// them.
+/// Passes on an answer whose head is in its pipe's `out`, whole, and came at `moved`, which is
+/// when its last byte came afterwards. `trailers`: the client takes them.
 pub(crate) async fn relay(
     peer: &mut Peer,
     answer: &mut Answer,
-    visit: &mut Visit,
-    idle: Duration,
+    visit: Visit,
+    (idle, moved): (Duration, &mut Instant),
     trailers: bool,
 ) -> Passed {
     let mut relay = Relay {
         peer,
         answer,
-        visit,
+        visit: Some(visit),
         idle,
         trailers,
         chunks: Chunks::default(),
         written: 0,
         raw: 0,
         done: false,
-        moved: Instant::now(),
+        moved,
     };
     if relay.take().is_err() {
         relay.broke();
@@ -84,7 +88,7 @@ impl Relay<'_> {
             }
             match self.answer.pipe.poll_fill(cx) {
                 Poll::Ready(Ok(count)) => {
-                    self.moved = Instant::now();
+                    *self.moved = Instant::now();
                     if self.read(count).is_err() {
                         self.broke();
                         return Poll::Ready(Passed::Broken);
@@ -108,8 +112,7 @@ impl Relay<'_> {
             if out.is_empty() && raw.is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            let slices = [IoSlice::new(out), IoSlice::new(raw)];
-            let count = ready!(self.peer.poll_write(&slices, cx))?;
+            let count = ready!(self.peer.poll_write(out, raw, cx))?;
             if count == 0 {
                 return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into()));
             }
@@ -158,20 +161,25 @@ impl Relay<'_> {
             Framing::Length(left) => {
                 let count = usize::try_from(*left).unwrap_or(usize::MAX).min(unread);
                 *left = left.saturating_sub(count as u64);
-                self.raw = count;
-                self.visit.sent(count);
+                if count <= TOGETHER {
+                    pipe.out.extend_from_slice(pipe.read.unread().get(..count).unwrap_or_default());
+                    pipe.read.advance(count);
+                } else {
+                    self.raw = count;
+                }
                 self.done = *left == 0;
+                self.sent(count);
             }
             Framing::Close => {
                 chunks::write(&mut pipe.out, pipe.read.unread());
                 pipe.read.advance(unread);
-                self.visit.sent(unread);
+                self.sent(unread);
             }
             Framing::Chunked => {
                 let passed = self.chunks.pass(pipe.read.unread(), self.trailers, &mut pipe.out);
                 let (used, data) = passed?;
                 pipe.read.advance(used);
-                self.visit.sent(data);
+                self.sent(data);
                 self.done = self.chunks.is_done();
             }
         }
@@ -181,20 +189,29 @@ impl Relay<'_> {
         Ok(())
     }
 
+    fn sent(&mut self, bytes: usize) {
+        if let Some(visit) = &mut self.visit {
+            visit.sent(bytes);
+        }
+    }
+
     fn complete(&mut self) {
         self.done = true;
-        if self.answer.head.grpc && self.chunks.grpc_failed {
-            self.visit.failed_late(Cause::Grpc);
+        if let Some(mut visit) = self.visit.take() {
+            if self.answer.head.grpc && self.chunks.grpc_failed {
+                visit.failed_late(Cause::Grpc);
+            }
+            visit.complete_at(self.moved.into_std());
         }
-        self.visit.complete();
     }
 
     /// The upstream broke off: its fault, unless its drain was over.
     fn broke(&mut self) {
+        let Some(mut visit) = self.visit.take() else { return };
         if self.answer.is_cut() {
-            self.visit.cut();
+            visit.cut();
         } else {
-            self.visit.broke();
+            visit.broke();
         }
     }
 }

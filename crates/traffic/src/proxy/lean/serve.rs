@@ -6,10 +6,10 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
 
 use http::{Method, StatusCode};
 use rollout::route::Protocol;
+use tokio::time::Instant;
 
 use super::super::count::Cause;
 use super::super::decide::Decided;
@@ -100,7 +100,7 @@ async fn one(
             return say(peer, undecided.answer(), &tail).await;
         }
     };
-    let mut visit = Visit::begin(&client.worker, seat, started, &client.line, entry);
+    let mut visit = Visit::begin(&client.worker, seat, started.into_std(), &client.line, entry);
     if !peer.has(body).await {
         let tail = Tail { closes: true, ..Tail::default() };
         if peer.has_ended() {
@@ -112,10 +112,12 @@ async fn one(
     fields::for_upstream(&mut head.headers, head.version, &asker, None);
     outgoing.put(&head, peer.peek(body));
     peer.advance(body);
+    // Where a body was waited for, the time is another.
+    let now = (body == 0).then_some(started);
     let cover = cover.filter(|cover| {
         Cover::takes(&head.method, &head.headers) && body as u64 <= cover.shield.body_limit
     });
-    let answered = ask(client, peer, outgoing, cover, &mut visit, &time).await;
+    let answered = ask(client, peer, (outgoing, now), cover, &mut visit, &time).await;
     let tail = Tail { marked: false, cookie, closes, trailers, to_head };
     match answered {
         None => After::Break,
@@ -138,12 +140,12 @@ fn is_plain(decided: &Decided) -> bool {
 async fn ask(
     client: &Rc<Client>,
     peer: &mut Peer,
-    request: &Outgoing,
+    (request, now): (&Outgoing, Option<Instant>),
     cover: Option<Cover>,
     visit: &mut Visit,
     time: &Times,
 ) -> Option<(Result<Answer, Failure>, bool)> {
-    let (ask, track) = (Ask::new(&client.worker, request), Arc::clone(visit.track()));
+    let (ask, track) = (Ask::new(&client.worker, request, now), Arc::clone(visit.track()));
     let own = ask.forward(&track, time);
     let answered = async {
         let Some(cover) = cover else {
@@ -173,12 +175,15 @@ async fn pass(
     going: &Going,
 ) -> After {
     let Head { status, grpc_failed, .. } = answer.head;
-    visit.answered(status, grpc_failed.then_some(Cause::Grpc));
+    let mut moved = Instant::now();
+    visit.answered_at(moved.into_std(), status, grpc_failed.then_some(Cause::Grpc));
     let closes = tail.closes || going.last.get();
     tail.write(&mut answer.pipe.out, closes);
-    match relay(peer, &mut answer, &mut visit, time.idle, tail.trailers).await {
+    let timing = (time.idle, &mut moved);
+    match relay(peer, &mut answer, visit, timing, tail.trailers).await {
         Passed::Whole => {
-            answer.give_back(&client.worker, time);
+            answer.give_back(&client.worker, time, moved);
+            peer.rests(moved);
             if closes { After::Leave } else { After::Stay }
         }
         Passed::Broken | Passed::Gone => After::Break,
@@ -208,7 +213,9 @@ async fn say(peer: &mut Peer, (status, text): (StatusCode, &str), tail: &Tail) -
     if !tail.to_head {
         out.extend_from_slice(text.as_bytes());
     }
-    match peer.tell(&out).await {
+    let told = peer.tell(&out).await;
+    peer.rests(Instant::now());
+    match told {
         true if tail.closes => After::Leave,
         true => After::Stay,
         false => After::Break,
