@@ -5,6 +5,7 @@
 //! one whose [`Generation`] is not newer than what it holds. It names addresses and limits
 //! only, never a plan: the proxy needs to know nothing of stages.
 
+mod apart;
 mod matching;
 
 use ipnet::IpNet;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::evidence::TripSpec;
 use crate::units::{Millis, Weight};
 
+pub use apart::{Mark, Segment, Segments, Testers};
 pub use matching::{Route, conflict, is_host, is_path};
 
 /// The order of snapshots: the controller's epoch, then its count of changes within it.
@@ -54,6 +56,12 @@ pub struct ServiceRoute {
     pub canary: Option<CanaryRoute>,
     /// How a request is tied to a user.
     pub sticky: Sticky,
+    /// Whose requests are on the side they ask for; `None` is nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub testers: Option<Testers>,
+    /// Who meets the canary before all others, or not at all.
+    #[serde(default)]
+    pub segments: Segments,
     /// How upstreams are asked whether they are well.
     pub health: HealthCheck,
     /// How long each part of a request may take.

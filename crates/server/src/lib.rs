@@ -15,6 +15,7 @@ mod dashboard;
 pub mod deployers;
 pub mod documents;
 pub mod engine;
+mod hex;
 pub mod notifiers;
 pub mod serve;
 pub mod view;

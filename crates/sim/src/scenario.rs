@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rollout::machine::{Actor, Command, Created, Release, RolloutId};
 use rollout::plan::{Budget, Deploy, Gate, Metric, Plan, Stage, Test, Then, Webhook};
-use rollout::route::{DoorRoute, HealthCheck, Protocol, Route, Sticky, Timeouts};
+use rollout::route::{DoorRoute, HealthCheck, Protocol, Route, Segments, Sticky, Timeouts};
 use rollout::units::{Millis, Weight};
 
 use crate::proxy::Truth;
@@ -50,6 +50,8 @@ pub fn plan(stages: Vec<Stage>) -> Plan {
         listen: "127.0.0.1:8080".to_owned(),
         door: DoorRoute::default(),
         route: Route::default(),
+        testers: None,
+        segments: Segments::default(),
         deploy: deploy(),
         sticky: Sticky::Address,
         health: HealthCheck {

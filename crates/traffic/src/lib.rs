@@ -19,6 +19,8 @@
 //!                 spelling   every reading of the path agrees; at one generation (route)
 //!   -> decision   decide     what the next three come to
 //!   -> sticky key sticky     cookie, header or address; without one, a fresh key and a cookie
+//!   -> choice     apart      testers with the secret, and segments: on a side without a bucket,
+//!                            counted apart, heard of by no gate and no guard
 //!   -> bucket     split      rollout::bucket(salt, key) against the weight in force, which is
 //!   -> track                 zero while the canary is shut out or has no healthy upstream
 //!   -> upstream   balance    the less busy of two healthy ones

@@ -1,6 +1,6 @@
 //! The service the demo releases: a small HTTP server of our own, one process a version.
 //!
-//! `GET /` prices a basket and answers JSON with the build's name; `GET /health` answers
+//! `GET /` or `GET /api` prices a basket and answers JSON with the build's name; `GET /health` answers
 //! `ok`. The header `x-build` of every answer names the build, so that the load can tell who
 //! answered without reading bodies.
 
@@ -109,7 +109,7 @@ struct Shop {
 impl Shop {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         match (request.method(), request.uri().path()) {
-            (&Method::GET, "/") => self.price().await,
+            (&Method::GET, "/" | "/api") => self.price().await,
             (&Method::GET, "/health") => self.says(StatusCode::OK, &json!({ "status": "ok" })),
             _ => {
                 self.says(StatusCode::NOT_FOUND, &json!({ "error": "there is only / and /health" }))

@@ -101,8 +101,7 @@ fn track(name: &str, version: &str, share: f64, per_second: f64) -> TrackView {
             requests: 24_000,
             failures: 29,
             client_gone: 3,
-            shielded: 0,
-            latency: Vec::new(),
+            ..TrackTotals::default()
         },
         p50_ms: Some(12.0),
         p99_ms: Some(48.4),

@@ -1,5 +1,6 @@
 //! Who meets what, as observed.
 
+use rollout::evidence::Apart;
 use server::view::TrackView;
 
 use super::figures::{UNKNOWN, latency, per_second, percent};
@@ -30,6 +31,14 @@ pub(super) fn lines(tracks: &[TrackView], width: usize) -> Vec<Line> {
         if spared > 0 {
             let text = format!("shielded: {spared} of its errors were answered by stable instead");
             lines.extend(wrapped(margin, &text, width, Tone::Plain));
+        }
+        for (who, apart) in [("testers", track.totals.testers), ("segments", track.totals.segments)]
+        {
+            if !apart.is_none() {
+                let Apart { requests, failures } = apart;
+                let text = format!("{who}: {requests} requests, {failures} failed; no evidence");
+                lines.extend(wrapped(margin, &text, width, Tone::Plain));
+            }
         }
     }
     lines

@@ -18,10 +18,54 @@ pub struct TrackCounts {
     /// Failures that stable answered in the version's place, so that no client saw them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub shielded: u64,
+    /// What testers met: shown, never judged, and in none of the other counts of requests.
+    #[serde(default, skip_serializing_if = "Apart::is_none")]
+    pub testers: Apart,
+    /// What those met who are on one side by their segment: likewise.
+    #[serde(default, skip_serializing_if = "Apart::is_none")]
+    pub segments: Apart,
     /// For each latency limit of the plan, ascending: requests slower than it, or failed.
     pub slower_than: Vec<u64>,
     /// Latency to the first byte, sparse: (bucket of [`super::histogram`], requests).
     pub latency: Vec<(u16, u64)>,
+}
+
+/// Requests that are counted apart from those a gate looks at: who is on a side by choice is no
+/// random sample of the users.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Apart {
+    /// Requests answered or failed.
+    pub requests: u64,
+    /// Requests the version failed.
+    pub failures: u64,
+}
+
+impl Apart {
+    /// Nothing.
+    pub const NONE: Self = Self { requests: 0, failures: 0 };
+
+    /// Whether nothing was counted.
+    pub const fn is_none(&self) -> bool {
+        self.requests == 0 && self.failures == 0
+    }
+
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            requests: self.requests.saturating_add(other.requests),
+            failures: self.failures.saturating_add(other.failures),
+        }
+    }
+
+    /// What came since `before`; nothing where less is counted now.
+    #[must_use]
+    pub const fn since(self, before: Self) -> Self {
+        Self {
+            requests: self.requests.saturating_sub(before.requests),
+            failures: self.failures.saturating_sub(before.failures),
+        }
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]

@@ -84,7 +84,7 @@ mod verdict;
 pub mod wealth;
 
 pub use budget::{gate_specs, trip_rules};
-pub use counts::{Block, Reading, Tally, TrackCounts};
+pub use counts::{Apart, Block, Reading, Tally, TrackCounts};
 pub use gate::{GateSpec, GateState};
 pub use trip::{Trip, TripNumbers, TripSpec, catastrophe_limit};
 pub use verdict::{Answer, Numbers, Reason, Verdict};

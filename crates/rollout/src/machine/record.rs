@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::event::GateVerdict;
-use crate::evidence::{Reading, TrackCounts, histogram};
+use crate::evidence::{Apart, Reading, TrackCounts, histogram};
 use crate::units::{Millis, Timestamp, Weight};
 
 /// One stage, or the bake, from its start to its end.
@@ -43,13 +43,27 @@ pub struct TrackTotals {
     /// Failures that stable answered in its place.
     #[serde(default)]
     pub shielded: u64,
+    /// What testers met: in none of the other counts.
+    #[serde(default, skip_serializing_if = "Apart::is_none")]
+    pub testers: Apart,
+    /// What those met who are on one side by their segment: likewise.
+    #[serde(default, skip_serializing_if = "Apart::is_none")]
+    pub segments: Apart,
     /// Latency to the first byte, sparse, in buckets of [`histogram`].
     pub latency: Vec<(u16, u64)>,
 }
 
 impl TrackTotals {
     const fn none() -> Self {
-        Self { requests: 0, failures: 0, client_gone: 0, shielded: 0, latency: Vec::new() }
+        Self {
+            requests: 0,
+            failures: 0,
+            client_gone: 0,
+            shielded: 0,
+            testers: Apart::NONE,
+            segments: Apart::NONE,
+            latency: Vec::new(),
+        }
     }
 
     /// Failures per request, 0..1; `None` without requests.
@@ -72,6 +86,8 @@ impl TrackTotals {
         self.failures = self.failures.saturating_add(counts.failures);
         self.client_gone = self.client_gone.saturating_add(counts.client_gone);
         self.shielded = self.shielded.saturating_add(counts.shielded);
+        self.testers = self.testers.plus(counts.testers);
+        self.segments = self.segments.plus(counts.segments);
         histogram::merge(&mut self.latency, &counts.latency);
     }
 }

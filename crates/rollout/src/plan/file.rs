@@ -26,6 +26,10 @@ pub struct PlanFile {
     pub health: Option<HealthForm>,
     /// What ties a request to a user, so that the user stays on one side. Default: `{ cookie: sluice_id }`.
     pub sticky: Option<StickyForm>,
+    /// Whose requests meet the new release, or stable, because they ask for it. Default: nobody.
+    pub testers: Option<TestersFile>,
+    /// Who meets the new release before all others, or not while it is new. Default: nobody.
+    pub segments: Option<SegmentsFile>,
     /// How long each part of a request may take.
     pub timeouts: Option<TimeoutsFile>,
     /// How stable answers what the new release fails, where a request may be sent twice: a map,
@@ -192,6 +196,42 @@ pub struct StickyFile {
     pub cookie: Option<String>,
     /// The header; requests without it fall back to the client's address.
     pub header: Option<String>,
+}
+
+/// Testers: a request that carries the secret meets the new release at any share, also at none;
+/// one that carries `stable` and the secret meets stable. Neither is evidence.
+#[derive(Debug, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TestersFile {
+    /// The header that carries the secret. It is taken out of every request.
+    #[schemars(example = &"X-Sluice-Canary")]
+    pub header: String,
+    /// Where the secret is: `env:NAME` or `file:PATH`, 16 characters or more; never the secret itself.
+    #[schemars(regex(pattern = "^(env|file):."), example = &"env:TESTERS")]
+    pub secret: String,
+}
+
+/// Users who are on one side whatever their share. They are no evidence.
+#[derive(Debug, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SegmentsFile {
+    /// They meet the new release as soon as anybody does.
+    pub always: Option<Vec<SegmentFile>>,
+    /// They do not while it is new; this comes before `always`.
+    pub never: Option<Vec<SegmentFile>>,
+}
+
+/// Users who say one of these values in a header or a cookie; one of the two.
+#[derive(Debug, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SegmentFile {
+    /// The header.
+    pub header: Option<String>,
+    /// The cookie.
+    pub cookie: Option<String>,
+    /// The values, compared byte by byte.
+    #[schemars(length(min = 1))]
+    pub r#in: Vec<String>,
 }
 
 /// How long each part of a request may take.

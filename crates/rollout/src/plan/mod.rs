@@ -5,6 +5,7 @@
 //! (`shape`); its values are given their meaning and checked against each other (`run`,
 //! `service`, `stages`, `gates`, `limit`). What is wrong is gathered as [`Finding`]s, all of them.
 
+mod apart;
 mod beside;
 mod condition;
 mod file;
@@ -33,7 +34,7 @@ pub use beside::at_odds;
 pub use file::PlanFile;
 pub use findings::{Finding, Severity};
 pub use gate::{Gate, Metric, Test, Then};
-pub use plan::{Budget, Deploy, MIN_BLOCKS, Plan, Stage, Webhook};
+pub use plan::{Budget, Deploy, MIN_BLOCKS, Plan, Stage, Testers, Webhook};
 pub use read::read;
 pub use render::render;
 pub use schema::json_schema;

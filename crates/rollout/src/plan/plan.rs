@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::gate::{Gate, Metric};
-use crate::route::{DoorRoute, HealthCheck, Protocol, Route, Shield, Sticky, Timeouts};
+use crate::route::{DoorRoute, HealthCheck, Protocol, Route, Segments, Shield, Sticky, Timeouts};
 use crate::units::{Millis, Weight};
 
 /// How a release of one service reaches its users.
@@ -25,6 +25,12 @@ pub struct Plan {
     pub deploy: Deploy,
     /// How a request is tied to a user.
     pub sticky: Sticky,
+    /// Whose requests are on the side they ask for; `None` is nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub testers: Option<Testers>,
+    /// Who meets the canary before all others, or not at all.
+    #[serde(default)]
+    pub segments: Segments,
     /// How upstreams are asked whether they are well.
     pub health: HealthCheck,
     /// How long each part of a request may take.
@@ -87,6 +93,15 @@ pub struct Budget {
     pub false_rollback_rate: f64,
     /// A stage whose gate is not kept passes at most this often.
     pub false_pass_rate: f64,
+}
+
+/// Testers: requests that carry a secret in a header.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Testers {
+    /// The header, in lower case.
+    pub header: String,
+    /// Where the secret is: `env:NAME` or `file:PATH`; never the secret itself.
+    pub secret: String,
 }
 
 /// A receiver of signed webhooks.

@@ -5,7 +5,7 @@ use super::plan::{Budget, Plan};
 use super::stages::{self, Frame};
 use super::value::{self, LONG};
 use super::yaml::{self, Broken, Kind, Node};
-use super::{listen, route, run, schema, service, shape, shield};
+use super::{apart, listen, route, run, schema, service, shape, shield};
 use crate::units::Millis;
 
 /// Reads the plan file `text`, called `name`.
@@ -56,6 +56,8 @@ fn meant(root: &Node, findings: &mut Findings<'_>) -> Plan {
         route: route::read(root, findings),
         deploy: run::read(root, findings),
         sticky: service::sticky(root, findings),
+        testers: apart::testers(root, findings),
+        segments: apart::segments(root, findings),
         health: service::health(root, findings),
         timeouts,
         shield: shield::read(root, timeouts.first_byte, findings),

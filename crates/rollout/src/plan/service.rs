@@ -63,7 +63,7 @@ pub(super) fn sticky(plan: &Node, findings: &mut Findings<'_>) -> Sticky {
 }
 
 /// A token of RFC 9110, section 5.6.2: what names a header or a cookie.
-fn is_token(text: &str) -> bool {
+pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty()
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
 }
@@ -106,7 +106,7 @@ fn is_http(url: &str) -> bool {
 }
 
 /// A reference to a secret. What is no reference may be the secret itself and is not repeated.
-fn secret(node: &Node, findings: &mut Findings<'_>) -> Option<String> {
+pub(super) fn secret(node: &Node, findings: &mut Findings<'_>) -> Option<String> {
     let text = node.text()?;
     let variable = text.strip_prefix("env:").is_some_and(is_variable);
     let file = text.strip_prefix("file:").is_some_and(|path| !path.trim().is_empty());

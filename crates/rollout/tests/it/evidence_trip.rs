@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rollout::evidence::{Tally, Trip, TripSpec, gate_specs, trip_rules};
 use rollout::plan::{Budget, Deploy, Gate, Metric, Plan, Stage, Test, Then};
-use rollout::route::{Bad, DoorRoute, HealthCheck, Protocol, Route, Sticky, Timeouts};
+use rollout::route::{Bad, DoorRoute, HealthCheck, Protocol, Route, Segments, Sticky, Timeouts};
 use rollout::units::{Millis, Weight};
 
 const LATENCY: Metric = Metric::Latency { quantile: 0.99, limit_us: 200_000 };
@@ -31,6 +31,8 @@ pub(crate) fn plan() -> Plan {
         listen: "127.0.0.1:8080".into(),
         door: DoorRoute::default(),
         route: Route::default(),
+        testers: None,
+        segments: Segments::default(),
         deploy: Deploy {
             command: vec!["catalog".into()],
             env: BTreeMap::new(),

@@ -8,7 +8,7 @@ use rollout::machine::{
     desired,
 };
 use rollout::plan::{Budget, Deploy, Gate, Metric, Plan, Stage, Test, Then, Webhook};
-use rollout::route::{DoorRoute, HealthCheck, Protocol, Route, Sticky, Timeouts};
+use rollout::route::{DoorRoute, HealthCheck, Protocol, Route, Segments, Sticky, Timeouts};
 use rollout::units::{Millis, Timestamp, Weight};
 
 pub(crate) const MINUTE: Millis = Millis::from_secs(60);
@@ -43,6 +43,8 @@ pub(crate) fn plan() -> Plan {
         listen: "127.0.0.1:8080".to_owned(),
         door: DoorRoute::default(),
         route: Route::default(),
+        testers: None,
+        segments: Segments::default(),
         deploy: deploy(),
         sticky: Sticky::Address,
         health: HealthCheck {

@@ -427,3 +427,29 @@ fn plans_that_cannot_be_in_force_at_once_are_told_so_where_the_route_stands() {
     insta::assert_snapshot!(render("b.yaml", &text, std::slice::from_ref(&bare), false));
     assert_eq!((bare.path.as_str(), bare.line), ("listen", 2));
 }
+
+#[test]
+fn testers_and_segments_are_read_as_meant() {
+    let text = with(
+        "run:",
+        "testers: { header: X-Sluice-Canary, secret: \"env:TESTERS\" }
+segments:
+  always: [{ header: X-Tenant, in: [a, b] }]
+  never: [{ cookie: plan, in: [enterprise] }]
+run:",
+    );
+    let (read, warnings) = plan(&text);
+    assert_eq!(warnings, []);
+    insta::assert_json_snapshot!((read.testers, read.segments));
+    insta::assert_snapshot!(refused(&with(
+        "run:",
+        "testers: { header: Cookie, secret: hunter2hunter2hunter2 }
+segments: { always: [{ in: [a] }, { header: x y, in: [] }], never: [{ header: a, cookie: b, in: [c] }] }
+run:",
+    )));
+    let of = |line: &str| codes(&with("run:", &format!("{line}\nrun:")));
+    assert_eq!(of("testers: { header: \"x y\", secret: \"env:A\" }"), ["testers"]);
+    assert_eq!(of("testers: { header: X-Forwarded-For, secret: \"env:A\" }"), ["testers"]);
+    assert_eq!(of("testers: { header: X-A }"), ["missing-key"]);
+    assert_eq!(of("segments: { sometimes: [] }"), ["unknown-key"]);
+}

@@ -34,6 +34,11 @@ pub(super) fn render(view: &RolloutView) -> Markup {
                     (track.track) ": " (track.process)
                     @if track.in_flight > 0 { ", " (track.in_flight) " under way" }
                     @if let Some(why) = &track.withheld { ", share withheld: " (why) }
+                    @for (who, apart) in [("testers", track.totals.testers), ("segments", track.totals.segments)] {
+                        @if !apart.is_none() {
+                            ", " (who) " apart: " (apart.requests) " (" (apart.failures) " failed)"
+                        }
+                    }
                 }
             }
         }

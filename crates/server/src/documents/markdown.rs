@@ -70,6 +70,15 @@ fn one_stage(text: &mut String, stage: &StageReport) {
     for (name, figure) in FIGURES {
         line!(text, "| {name} | {} | {} |", figure(&stage.canary), figure(&stage.stable));
     }
+    for (name, figure) in APART {
+        if [&stage.canary, &stage.stable].iter().any(|track| figure(track)[0] > 0) {
+            let [canary, stable] = [&stage.canary, &stage.stable].map(|track| {
+                let [requests, failures] = figure(track);
+                format!("{requests} ({failures} errors)")
+            });
+            line!(text, "| {name} | {canary} | {stable} |");
+        }
+    }
     line!(text);
     if stage.gates.is_empty() {
         line!(text, "It had no gates, or ended before they were asked.");
@@ -113,6 +122,12 @@ const FIGURES: [Figure; 8] = [
     ("p99", |track| latency(track.p99_ms)),
     ("p99.9", |track| latency(track.p999_ms)),
 ];
+
+/// A row's name and what is counted apart from the others in it: requests, and errors.
+type ApartFigure = (&'static str, fn(&TrackReport) -> [u64; 2]);
+
+const APART: [ApartFigure; 2] =
+    [("Of testers, apart", |track| track.testers), ("Of segments, apart", |track| track.segments)];
 
 fn one_gate(text: &mut String, found: &GateReport) {
     let GateReport { gate, reads, answer, reason, requests, bad, .. } = found;

@@ -18,6 +18,7 @@ use super::leaving::Leaving;
 use super::marker::Markers;
 use super::proxies::Proxies;
 use super::rates::Rates;
+use super::testers::Digests;
 use crate::deployers::process::ProcessDeployer;
 use crate::view::RolloutView;
 
@@ -60,6 +61,8 @@ pub(super) struct Core {
     pub(super) rates: Rates,
     /// Why nothing may advance: the log is shorter than it was, changed, or without its anchor.
     pub(super) frozen: Option<String>,
+    /// How testers are known.
+    pub(super) digests: Digests,
     /// What was last pushed to the proxies.
     pub(super) snapshot: Snapshot,
     /// When the embedded proxy last could not serve all of it.

@@ -52,6 +52,8 @@ fn add(into: &mut TrackCounts, from: &TrackCounts) {
     into.failures += from.failures;
     into.client_gone += from.client_gone;
     into.shielded += from.shielded;
+    into.testers = into.testers.plus(from.testers);
+    into.segments = into.segments.plus(from.segments);
     into.slower_than.resize(into.slower_than.len().max(from.slower_than.len()), 0);
     for (sum, more) in into.slower_than.iter_mut().zip(&from.slower_than) {
         *sum += more;
@@ -61,6 +63,8 @@ fn add(into: &mut TrackCounts, from: &TrackCounts) {
 
 #[cfg(test)]
 mod tests {
+    use rollout::evidence::Apart;
+
     use super::*;
 
     #[test]
@@ -70,6 +74,8 @@ mod tests {
             failures: 1,
             client_gone: 2,
             shielded: 3,
+            testers: Apart { requests: 4, failures: 1 },
+            segments: Apart { requests: 6, failures: 2 },
             slower_than: slower_than.to_vec(),
             latency: latency.to_vec(),
         };
@@ -82,6 +88,8 @@ mod tests {
         sum.add(&one("shop-2", counts(1, &[], &[])));
         let both = sum.of("shop", "shop-1").unwrap();
         assert_eq!((both.requests, both.failures, both.client_gone, both.shielded), (15, 2, 4, 6));
+        assert_eq!(both.testers, Apart { requests: 8, failures: 2 });
+        assert_eq!(both.segments, Apart { requests: 12, failures: 4 });
         assert_eq!((&*both.slower_than, &*both.latency), (&[3, 9][..], &[(3, 5), (5, 6)][..]));
         assert_eq!((sum.of("shop", "shop-2").unwrap().requests, sum.instance), (1, 7));
     }

@@ -8,7 +8,9 @@ use sha2::{Digest, Sha256};
 
 use super::core::Core;
 use super::handle::{Create, EngineError};
+use super::testers::refuse_unknown_testers;
 use crate::deployers::process::ProcessDeployer;
+use crate::hex::hex;
 
 impl Core {
     /// Creates a rollout; it waits for its turn, which comes at once when nothing else of the
@@ -20,6 +22,7 @@ impl Core {
     pub(super) async fn create(&mut self, create: Create) -> Result<RolloutId, EngineError> {
         let (plan, _) = plan::read(&create.plan_name, &create.plan).map_err(EngineError::Plan)?;
         self.refuse_address(&plan, create.new_listen).await?;
+        refuse_unknown_testers(&plan).await?;
         check_version(&create.version)?;
         let digest =
             ProcessDeployer::digest(&plan.deploy, &create.version, create.directory.as_ref())
@@ -92,12 +95,4 @@ fn check_version(version: &str) -> Result<(), EngineError> {
     Err(EngineError::Invalid(format!(
         "read the version {version:?}; allowed: 1 to 100 letters, digits and . _ - +"
     )))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -41,6 +41,7 @@ mod recover;
 mod routes;
 mod run;
 mod show;
+mod testers;
 
 pub use self::clock::Clock;
 pub use self::core::EngineSettings;

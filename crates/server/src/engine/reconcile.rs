@@ -24,6 +24,7 @@ const FOUND_WITHIN: Millis = Millis::from_secs(2);
 impl Core {
     /// Brings the proxies, then the processes, to what the log says.
     pub(super) async fn reconcile(&mut self) {
+        self.read_testers().await;
         self.push();
         let wanted = self.wanted();
         self.deployer.want(wanted).await;

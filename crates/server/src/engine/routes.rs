@@ -57,6 +57,8 @@ impl Core {
             stable: stable.map(|release| self.track(release)),
             canary,
             sticky: plan.sticky.clone(),
+            testers: self.testers(plan),
+            segments: plan.segments.clone(),
             health: plan.health.clone(),
             timeouts: plan.timeouts,
             shield: plan.shield,

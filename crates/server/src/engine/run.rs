@@ -18,6 +18,7 @@ use super::core::{Core, EngineSettings};
 use super::handle::{Address, Ask, Engine, EngineError};
 use super::proxies::{Proxies, ProxySync};
 use super::rates::Rates;
+use super::testers::Digests;
 use super::{outbox, recover};
 use crate::deployers::process::ProcessDeployer;
 
@@ -78,6 +79,7 @@ pub async fn start(
         windows: BTreeMap::new(),
         leaving: BTreeMap::new(),
         rates: Rates::default(),
+        digests: Digests::default(),
         snapshot: Snapshot::default(),
         unserved: None,
         snapshots,

@@ -41,6 +41,9 @@ pub(crate) struct Entry {
     pub bytes_out: u64,
     /// Tells users apart within a service, and nothing else.
     pub user: u32,
+    /// Why it is counted apart: `tester` or `segment`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub apart: Option<&'static str>,
     /// Stable answered in its place; the status is stable's.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub shielded: bool,

@@ -106,10 +106,10 @@ impl Behind {
     ///
     /// # Errors
     /// When it is for none.
-    pub(crate) fn find(&self, head: &Parts) -> Result<&Slot, Lost> {
+    pub(crate) fn find(&self, head: &Parts) -> Result<&Arc<Slot>, Lost> {
         let path = head.uri.path();
         if self.ways.is_for_any() && !self.by_path {
-            return self.at("", path.as_bytes()).map(AsRef::as_ref).ok_or(Lost::Nowhere);
+            return self.at("", path.as_bytes()).ok_or(Lost::Nowhere);
         }
         let host =
             head.headers.get(HOST).and_then(|host| std::str::from_utf8(host.as_bytes()).ok());
@@ -122,7 +122,7 @@ impl Behind {
                 return Err(Lost::Doubtful);
             }
         }
-        found.map(AsRef::as_ref).ok_or(Lost::Nowhere)
+        found.ok_or(Lost::Nowhere)
     }
 
     fn at(&self, host: &str, path: &[u8]) -> Option<&Arc<Slot>> {

@@ -8,6 +8,8 @@ use rollout::evidence::TrackCounts;
 use rollout::evidence::histogram::{BUCKETS, bucket_of};
 use serde::{Deserialize, Serialize};
 
+use super::apart::Apart;
+
 /// Everything a proxy has counted since it started; differences are only taken between two
 /// readings of the same `instance`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,6 +148,8 @@ pub(crate) struct Shard {
     timeout: AtomicU64,
     broken_body: AtomicU64,
     grpc: AtomicU64,
+    testers: [AtomicU64; 2],
+    segments: [AtomicU64; 2],
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     first: Box<[AtomicU64]>,
@@ -169,6 +173,8 @@ impl Shard {
             timeout: AtomicU64::new(0),
             broken_body: AtomicU64::new(0),
             grpc: AtomicU64::new(0),
+            testers: Default::default(),
+            segments: Default::default(),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
             first: histogram(),
@@ -209,6 +215,26 @@ impl Shard {
             Cause::Grpc => &self.grpc,
         };
         add(counter, 1);
+    }
+
+    /// An answer begins that is counted apart.
+    pub(crate) fn apart(&self, apart: Apart, failed: bool) {
+        let [requests, failures] = self.of(apart);
+        add(requests, 1);
+        add(failures, u64::from(failed));
+    }
+
+    /// A request that was counted apart failed after all.
+    pub(crate) fn apart_late(&self, apart: Apart) {
+        let [_, failures] = self.of(apart);
+        add(failures, 1);
+    }
+
+    const fn of(&self, apart: Apart) -> &[AtomicU64; 2] {
+        match apart {
+            Apart::Tester => &self.testers,
+            Apart::Segment => &self.segments,
+        }
     }
 
     /// The client went away before its answer began.
@@ -283,6 +309,8 @@ impl Ledger {
             requests: sum(|shard| &shard.requests),
             client_gone: sum(|shard| &shard.client_gone),
             shielded: sum(|shard| &shard.shielded),
+            testers: self.sum_apart(Apart::Tester),
+            segments: self.sum_apart(Apart::Segment),
             slower_than: limits_us.iter().map(|&limit| self.limit(limit).sum()).collect(),
             latency: self.histogram(|shard| &shard.first),
         };
@@ -299,6 +327,17 @@ impl Ledger {
 
     fn sum(&self, counter: impl Fn(&Shard) -> u64) -> u64 {
         self.shards.iter().map(counter).fold(0, u64::wrapping_add)
+    }
+
+    fn sum_apart(&self, apart: Apart) -> rollout::evidence::Apart {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        self.shards.iter().fold(rollout::evidence::Apart::NONE, |sum, shard| {
+            let [requests, failures] = shard.of(apart);
+            sum.plus(rollout::evidence::Apart {
+                requests: load(requests),
+                failures: load(failures),
+            })
+        })
     }
 
     fn classes(&self) -> [u64; 5] {

@@ -5,12 +5,13 @@ use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::StatusCode;
-use http::header::HeaderValue;
+use http::header::{HeaderName, HeaderValue};
 use http::request::Parts;
 use rollout::bucket::bucket;
 
 use super::access::Entry;
-use super::behind::{Behind, Lost};
+use super::apart::Apart;
+use super::behind::Lost;
 use super::exchange::Client;
 use super::fields;
 use super::guard::{Side, micros};
@@ -32,34 +33,47 @@ pub(crate) struct Decided {
     pub cookie: Option<HeaderValue>,
     /// Most bytes of its body.
     pub body_limit: Option<u64>,
+    /// The header that is not to go on: it may hold the testers' secret.
+    pub secret: Option<HeaderName>,
+    /// Who serves, where the answer is to say so: to a tester.
+    pub served_by: Option<Side>,
     /// What the access log is to say of it, where there is one, as far as that is known.
     pub entry: Option<Box<Entry>>,
 }
 
-/// Why a request goes nowhere. It is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a request goes nowhere.
+#[derive(Clone, Debug)]
 pub(crate) enum Undecided {
     /// No service behind the door is for it.
     Nowhere,
     /// Its path leads here and there, by how it is read.
     Doubtful,
-    /// No release of its service serves.
-    Unserved,
+    /// No release of this service, which it is for, serves.
+    Unserved(Arc<Slot>),
     /// It says that its body is larger than its service takes. The connection is to be closed.
     TooLarge,
 }
 
 impl Undecided {
     /// What the client is told.
-    pub(crate) const fn answer(self) -> (StatusCode, &'static str) {
+    pub(crate) const fn answer(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Nowhere => (StatusCode::NOT_FOUND, "no service is for this host and path\n"),
             Self::Doubtful => (
                 StatusCode::BAD_REQUEST,
                 "the path can be read in several ways that lead to different services\n",
             ),
-            Self::Unserved => (StatusCode::SERVICE_UNAVAILABLE, "no release serves here\n"),
+            Self::Unserved(_) => (StatusCode::SERVICE_UNAVAILABLE, "no release serves here\n"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, ""),
+        }
+    }
+}
+
+impl From<Lost> for Undecided {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::Nowhere => Self::Nowhere,
+            Lost::Doubtful => Self::Doubtful,
         }
     }
 }
@@ -71,26 +85,23 @@ impl Client {
     /// When it goes nowhere.
     pub(crate) fn decide(&self, head: &Parts, asker: &Asker) -> Result<Decided, Undecided> {
         let behind = self.door.behind.load();
-        if let Some(decided) = self.seat(self.find(&behind, head)?, head, asker)? {
+        if let Some(decided) = self.seat(behind.find(head)?, head, asker)? {
             return Ok(decided);
         }
         // Its service may have left a moment ago, and another one be for the request now.
         let behind = self.door.behind.load();
-        let slot = self.find(&behind, head)?;
-        self.seat(slot, head, asker)?.ok_or_else(|| {
-            slot.unserved.fetch_add(1, Ordering::Relaxed);
-            Undecided::Unserved
-        })
+        let slot = behind.find(head)?;
+        self.seat(slot, head, asker)?.ok_or_else(|| Undecided::Unserved(Arc::clone(slot)))
     }
 
-    fn find<'a>(&self, behind: &'a Behind, head: &Parts) -> Result<&'a Slot, Undecided> {
-        behind.find(head).map_err(|lost| {
-            self.door.unrouted.fetch_add(1, Ordering::Relaxed);
-            match lost {
-                Lost::Nowhere => Undecided::Nowhere,
-                Lost::Doubtful => Undecided::Doubtful,
-            }
-        })
+    /// Counts a request that goes nowhere, once it is answered so.
+    pub(crate) fn count_undecided(&self, undecided: &Undecided) {
+        let counter = match undecided {
+            Undecided::Nowhere | Undecided::Doubtful => &self.door.unrouted,
+            Undecided::Unserved(slot) => &slot.unserved,
+            Undecided::TooLarge => return,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Where a service has it served; `None` when no release does.
@@ -100,18 +111,24 @@ impl Client {
             return Err(Undecided::TooLarge);
         }
         let key = state.tie.key(&head.headers, &asker.address, &self.worker.keys);
-        let Some(seat) = split::choose(&state, key.as_str()) else {
+        let choice = state.chosen.choice(&head.headers);
+        let Some(seat) = split::choose(&state, key.as_str(), choice) else {
             return Ok(None);
         };
         let cookie = match &key {
             Key::Fresh(fresh) => state.tie.set_cookie(fresh),
             Key::Known(_) => None,
         };
-        let cover = if seat.side == Side::Canary { state.cover() } else { None };
+        let is_tester = seat.apart == Some(Apart::Tester);
+        // A tester is to see what fails.
+        let cover = (seat.side == Side::Canary && !is_tester).then(|| state.cover()).flatten();
+        let secret = state.chosen.testers.as_ref().map(|testers| &testers.header);
+        let secret = secret.filter(|header| head.headers.contains_key(*header)).cloned();
+        let served_by = is_tester.then_some(seat.side);
         let log = self.worker.log.as_ref();
         let entry = log.map(|_| entry(slot, head, asker, &seat, key.as_str()));
         let (time, body_limit) = (state.time, state.limits.body);
-        Ok(Some(Decided { seat, time, cover, cookie, body_limit, entry }))
+        Ok(Some(Decided { seat, time, cover, cookie, body_limit, secret, served_by, entry }))
     }
 }
 
@@ -120,10 +137,8 @@ fn entry(slot: &Slot, head: &Parts, asker: &Asker, seat: &Seat, key: &str) -> Bo
     Box::new(Entry {
         time_ms: micros(now).checked_div(1_000).unwrap_or_default(),
         service: Arc::clone(&slot.name),
-        track: match seat.side {
-            Side::Stable => "stable",
-            Side::Canary => "canary",
-        },
+        track: seat.side.name(),
+        apart: seat.apart.map(Apart::name),
         release: Arc::clone(&seat.track.release),
         client: asker.address.clone(),
         method: head.method.clone(),

@@ -32,6 +32,8 @@ const SHIELDED: HeaderName = HeaderName::from_static("sluice-shielded");
 
 /// The type of the proxy's own words.
 pub(crate) const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
+/// What answers to testers carry: the track that serves them.
+const TRACK: HeaderName = HeaderName::from_static("sluice-track");
 
 /// One client's connection.
 #[derive(Debug)]
@@ -72,16 +74,20 @@ async fn serve(
     started: Instant,
 ) -> Response<Reply> {
     let asker = client.origin.asker(request.headers());
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     let decided = match client.decide(&head, &asker) {
         Ok(decided) => decided,
         Err(Undecided::TooLarge) => return client.close_with(StatusCode::PAYLOAD_TOO_LARGE),
         Err(undecided) => {
+            client.count_undecided(&undecided);
             let (status, text) = undecided.answer();
             return client.text(status, text);
         }
     };
-    let Decided { seat, time, cover, cookie, body_limit, entry } = decided;
+    let Decided { seat, time, cover, cookie, body_limit, secret, served_by, entry } = decided;
+    if let Some(secret) = secret {
+        head.headers.remove(secret);
+    }
     let request = Request::from_parts(head, body);
     let mut visit = Visit::begin(&client.worker, seat, started, &client.line, entry);
     let mut response =
@@ -91,6 +97,9 @@ async fn serve(
         };
     if let Some(cookie) = cookie {
         response.headers_mut().append(SET_COOKIE, cookie);
+    }
+    if let Some(side) = served_by {
+        response.headers_mut().insert(TRACK, HeaderValue::from_static(side.name()));
     }
     response
 }

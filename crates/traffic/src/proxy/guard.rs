@@ -75,6 +75,16 @@ pub(crate) enum Side {
     Canary,
 }
 
+impl Side {
+    /// As people read it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Stable => "stable",
+            Self::Canary => "canary",
+        }
+    }
+}
+
 /// What happened to one request, as far as rules ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fate {

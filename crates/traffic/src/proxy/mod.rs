@@ -1,6 +1,7 @@
 //! The embedded proxy. See the crate's root for what one request meets.
 
 mod access;
+mod apart;
 mod balance;
 mod behind;
 mod body;

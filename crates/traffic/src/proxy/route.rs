@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use rollout::route::{Bad, Limits, Route, ServiceRoute, TrackRoute, conflict};
 use rollout::units::Weight;
 
+use super::apart::Chosen;
 use super::count::{Ledger, Sharded};
 use super::guard::Guard;
 use super::shield::{Cover, Shield};
@@ -35,6 +36,8 @@ pub(crate) struct ServiceState {
     pub stable: Option<Arc<Track>>,
     pub canary: Option<Canary>,
     pub tie: Tie,
+    /// Who is on a side whatever the bucket.
+    pub chosen: Chosen,
     pub time: Times,
     pub shield: Option<Shield>,
     pub drain: Duration,
@@ -131,6 +134,7 @@ impl ServiceState {
             stable: None,
             canary: None,
             tie: Tie::Address,
+            chosen: Chosen::none(),
             time,
             shield: None,
             drain,
@@ -197,7 +201,11 @@ fn service_fault(route: &ServiceRoute) -> Option<String> {
     if let Some((gate, limit)) = beyond.into_iter().next() {
         return Some(format!("gate {gate:?} names latency limit {limit} of {}", limits.len()));
     }
-    tracks.into_iter().find_map(track_fault).or_else(|| Tie::new(&route.sticky).err())
+    tracks
+        .into_iter()
+        .find_map(track_fault)
+        .or_else(|| Tie::new(&route.sticky).err())
+        .or_else(|| Chosen::of(route).err())
 }
 
 fn track_fault(track: &TrackRoute) -> Option<String> {

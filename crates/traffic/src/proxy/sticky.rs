@@ -125,7 +125,7 @@ fn is_cookie_name(name: &str) -> bool {
 }
 
 /// The first cookie of this name that has a value.
-fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let pairs = headers
         .get_all(COOKIE)
         .into_iter()

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::access::Entry;
+use super::apart::Apart;
 use super::count::{Cause, Shard};
 use super::guard::{Fate, Guard, Side, micros};
 use super::listen::Worker;
@@ -35,6 +36,8 @@ pub(crate) struct Visit {
     track: Arc<Track>,
     side: Side,
     witness: Option<(Arc<Guard>, u32)>,
+    /// Where it is counted, when that is not with those a gate looks at.
+    apart: Option<Apart>,
     started: Instant,
     fate: Option<Fate>,
     line: Arc<Line>,
@@ -65,6 +68,7 @@ impl Visit {
             track: seat.track,
             side: seat.side,
             witness: seat.witness,
+            apart: seat.apart,
             started,
             fate: None,
             line: Arc::clone(line),
@@ -85,7 +89,7 @@ impl Visit {
         stable.ledger.shard(self.worker.index).inspect(|shard| shard.begin());
         self.relief = Some(Arc::clone(stable));
         let spared = status < 500;
-        if spared {
+        if spared && self.apart.is_none() {
             self.shard().inspect(|shard| shard.shielded());
         }
         if let Some(log) = &mut self.log {
@@ -126,20 +130,28 @@ impl Visit {
         }
         let us = micros(now.saturating_duration_since(self.started));
         let cause = cause.or((status >= 500).then_some(Cause::Status));
-        if let Some(shard) = self.shard() {
-            shard.answer(status, us);
-            cause.inspect(|&cause| shard.fail(cause));
-        }
         let over = self.track.limits.iter().take_while(|limit| us > limit.us).count();
         let fate = Fate { failed: cause.is_some(), over };
-        let slower = if fate.failed { self.track.limits.len() } else { over };
-        self.count_slower(0, slower);
-        if let Some((guard, bucket)) = &self.witness {
-            guard.witness(self.worker.index, self.side, *bucket, fate);
+        match self.apart {
+            Some(apart) => drop(self.shard().inspect(|shard| shard.apart(apart, fate.failed))),
+            None => self.count(status, us, cause, fate),
         }
         self.fate = Some(fate);
         if let Some(log) = &mut self.log {
             (log.status, log.first_byte_us, log.cause) = (status, us, cause.map(Cause::name));
+        }
+    }
+
+    /// Counts what gates and the guard look at.
+    fn count(&self, status: u16, us: u64, cause: Option<Cause>, fate: Fate) {
+        if let Some(shard) = self.shard() {
+            shard.answer(status, us);
+            cause.inspect(|&cause| shard.fail(cause));
+        }
+        let slower = if fate.failed { self.track.limits.len() } else { fate.over };
+        self.count_slower(0, slower);
+        if let Some((guard, bucket)) = &self.witness {
+            guard.witness(self.worker.index, self.side, *bucket, fate);
         }
     }
 
@@ -171,9 +183,13 @@ impl Visit {
         let Some(before) = self.fate.filter(|fate| !fate.failed) else {
             return;
         };
-        self.shard().inspect(|shard| shard.fail(cause));
         let now = Fate { failed: true, over: before.over };
-        self.count_slower(before.over, self.track.limits.len());
+        if let Some(apart) = self.apart {
+            self.shard().inspect(|shard| shard.apart_late(apart));
+        } else {
+            self.shard().inspect(|shard| shard.fail(cause));
+            self.count_slower(before.over, self.track.limits.len());
+        }
         if let Some((guard, bucket)) = &self.witness {
             guard.witness_late(self.side, *bucket, before, now);
         }
@@ -213,7 +229,7 @@ impl Visit {
     /// The same, by somebody who knows when.
     pub(crate) fn complete_at(&mut self, now: Instant) {
         self.over = true;
-        if self.relief.is_some() {
+        if self.relief.is_some() || self.apart.is_some() {
             return;
         }
         let us = micros(now.saturating_duration_since(self.started));

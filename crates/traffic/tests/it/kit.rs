@@ -17,8 +17,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rollout::evidence::TripSpec;
 use rollout::route::{
-    Bad, CanaryRoute, DoorRoute, Generation, HealthCheck, Protocol, Route, ServiceRoute, Snapshot,
-    Sticky, Timeouts, TrackRoute, TripRule,
+    Bad, CanaryRoute, DoorRoute, Generation, HealthCheck, Protocol, Route, Segments, ServiceRoute,
+    Snapshot, Sticky, Timeouts, TrackRoute, TripRule,
 };
 use rollout::units::{Millis, Weight};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -142,6 +142,8 @@ pub(crate) fn shop(stable: SocketAddr) -> ServiceRoute {
         listen: "127.0.0.1:0".to_owned(),
         door: DoorRoute::default(),
         route: Route::default(),
+        testers: None,
+        segments: Segments::default(),
         stable: Some(track("v1", stable)),
         canary: None,
         sticky: Sticky::Header("x-user".to_owned()),

@@ -4,6 +4,7 @@ mod attempts;
 mod blunt;
 mod kit;
 
+mod apart;
 mod bodies;
 mod clients;
 mod corpus;

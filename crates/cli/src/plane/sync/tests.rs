@@ -6,8 +6,8 @@ use super::*;
 use reqwest::Url;
 use rollout::evidence::{Tally, TripNumbers};
 use rollout::route::{
-    CanaryRoute, DoorRoute, Generation, HealthCheck, Protocol, Route, ServiceRoute, Sticky,
-    Timeouts, TrackRoute,
+    CanaryRoute, DoorRoute, Generation, HealthCheck, Protocol, Route, Segments, ServiceRoute,
+    Sticky, Timeouts, TrackRoute,
 };
 use rollout::units::{Millis, Weight};
 use tempfile::TempDir;
@@ -34,6 +34,8 @@ fn snapshot(epoch: u64, guard_key: &str) -> Snapshot {
         listen: "127.0.0.1:0".into(),
         door: DoorRoute::default(),
         route: Route::default(),
+        testers: None,
+        segments: Segments::default(),
         stable: Some(track("shop-1")),
         canary: Some(canary),
         sticky: Sticky::Address,

@@ -1,12 +1,12 @@
 //! Rollouts to make reports of: histories as the machine really writes them.
 
-use rollout::evidence::{Block, Reading, TrackCounts, histogram};
+use rollout::evidence::{Apart, Block, Reading, TrackCounts, histogram};
 use rollout::machine::{
     Actor, Command, Created, Event, Input, Outcome, Release, Rollout, RolloutId, Settled, decide,
     explain,
 };
 use rollout::plan::{Budget, Deploy, Gate, Metric, Plan, Stage, Test, Then};
-use rollout::route::{DoorRoute, HealthCheck, Protocol, Route, Sticky, Timeouts};
+use rollout::route::{DoorRoute, HealthCheck, Protocol, Route, Segments, Sticky, Timeouts};
 use rollout::units::{Millis, Timestamp, Weight};
 
 use crate::view::EventView;
@@ -127,6 +127,8 @@ fn counts(requests: u64, failures: u64, latency_us: u64) -> Reading {
         failures,
         client_gone: requests / 100,
         shielded: failures / 2,
+        testers: Apart::NONE,
+        segments: Apart { requests: requests / 50, failures: failures / 10 },
         slower_than: vec![failures],
         latency,
     })
@@ -173,6 +175,8 @@ fn plan() -> Plan {
         listen: "127.0.0.1:8080".to_owned(),
         door: DoorRoute::default(),
         route: Route::default(),
+        testers: None,
+        segments: Segments::default(),
         deploy: deploy(),
         sticky: Sticky::Address,
         health: HealthCheck {

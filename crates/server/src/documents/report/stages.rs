@@ -1,5 +1,6 @@
 //! The figures of each stage.
 
+use rollout::evidence::Apart;
 use rollout::machine::{GateVerdict, Rollout, StageRecord, TrackTotals, verdicts};
 use rollout::units::{Millis, Weight};
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,12 @@ pub struct TrackReport {
     /// Errors that stable answered in its place, so that no client saw them.
     #[serde(default)]
     pub shielded: u64,
+    /// Requests of testers, and those of them the version failed; not among `requests`.
+    #[serde(default)]
+    pub testers: [u64; 2],
+    /// Likewise of users who are on one side by their segment.
+    #[serde(default)]
+    pub segments: [u64; 2],
     /// Errors per request, 0..=1; `None` without requests.
     pub error_rate: Option<f64>,
     /// Median latency in milliseconds; `None` without requests.
@@ -116,6 +123,10 @@ fn stage(rollout: &Rollout, record: &StageRecord) -> StageReport {
     }
 }
 
+const fn apart(counted: Apart) -> [u64; 2] {
+    [counted.requests, counted.failures]
+}
+
 fn track(totals: &TrackTotals) -> TrackReport {
     let millis = |quantile: f64| totals.quantile_us(quantile).map(micros_to_millis);
     TrackReport {
@@ -123,6 +134,8 @@ fn track(totals: &TrackTotals) -> TrackReport {
         errors: totals.failures,
         client_gone: totals.client_gone,
         shielded: totals.shielded,
+        testers: apart(totals.testers),
+        segments: apart(totals.segments),
         error_rate: totals.error_rate(),
         p50_ms: millis(0.5),
         p99_ms: millis(0.99),

@@ -69,6 +69,8 @@ fn add_difference(sum: &mut TrackCounts, now: &TrackCounts, before: Option<&Trac
     sum.failures += now.failures.saturating_sub(before.failures);
     sum.client_gone += now.client_gone.saturating_sub(before.client_gone);
     sum.shielded += now.shielded.saturating_sub(before.shielded);
+    sum.testers = sum.testers.plus(now.testers.since(before.testers));
+    sum.segments = sum.segments.plus(now.segments.since(before.segments));
     sum.slower_than.resize(sum.slower_than.len().max(now.slower_than.len()), 0);
     for (index, slot) in sum.slower_than.iter_mut().enumerate() {
         let at = |counts: &TrackCounts| counts.slower_than.get(index).copied().unwrap_or(0);

@@ -7,4 +7,5 @@ mod outlives;
 mod owed;
 mod queue;
 mod remote;
+mod testers;
 mod world;

@@ -43,7 +43,7 @@ async fn a_url_that_is_none_is_refused_for_good() {
 async fn a_missing_secret_sends_nothing_and_is_tried_again() {
     let receiver = Receiver::with_status(200, "").await;
     let error = failure(receiver.url(), Some("env:SLUICE_NO_SUCH_SECRET".to_owned())).await;
-    assert_eq!(error.to_string(), "the signing secret's variable SLUICE_NO_SUCH_SECRET is not set");
+    assert_eq!(error.to_string(), "the secret's variable SLUICE_NO_SUCH_SECRET is not set");
     assert!(!error.permanent, "somebody may set it");
     assert!(receiver.requests().is_empty(), "an unsigned message is not sent instead");
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rollout::route::{ServiceRoute, Snapshot, TrackRoute};
 use rollout::units::Weight;
 
+use super::super::apart::Chosen;
 use super::super::books::Books;
 use super::super::guard::Guard;
 use super::super::handover::Listening;
@@ -125,6 +126,7 @@ impl Control {
             stable,
             canary,
             tie,
+            chosen: Chosen::of(route)?,
             time: Times::of(route),
             shield: route.shield.as_ref().map(Shield::of),
             drain: route.drain.to_std(),

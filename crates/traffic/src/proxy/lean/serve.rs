@@ -92,9 +92,10 @@ async fn one(
     peer.advance(length);
     let Plain { mut head, body, closes, trailers } = plain;
     let to_head = head.method == Method::HEAD;
-    let Decided { seat, time, cover, cookie, entry, body_limit: _ } = match decided {
+    let Decided { seat, time, cover, cookie, entry, secret, .. } = match decided {
         Ok(decided) => decided,
         Err(undecided) => {
+            client.count_undecided(&undecided);
             let closes = closes || going.last.get() || body > 0;
             let tail = Tail { closes, to_head, ..Tail::default() };
             return say(peer, undecided.answer(), &tail).await;
@@ -109,6 +110,9 @@ async fn one(
         return After::Break;
     }
     visit.received(body);
+    if let Some(secret) = secret {
+        head.headers.remove(secret);
+    }
     fields::for_upstream(&mut head.headers, head.version, &asker, None);
     outgoing.put(&head, peer.peek(body));
     peer.advance(body);
@@ -129,11 +133,13 @@ async fn one(
     }
 }
 
-/// Whether its upstreams can be spoken to here.
+/// Whether its upstreams can be spoken to here, and the answer is passed on as it is.
 fn is_plain(decided: &Decided) -> bool {
     let plain =
         |track: &Track| track.upstreams.iter().all(|upstream| upstream.protocol == Protocol::Http1);
-    plain(&decided.seat.track) && decided.cover.as_ref().is_none_or(|cover| plain(&cover.stable))
+    decided.served_by.is_none()
+        && plain(&decided.seat.track)
+        && decided.cover.as_ref().is_none_or(|cover| plain(&cover.stable))
 }
 
 /// The answer, and whether it stands in the canary's place; `None` when the client is gone.
