@@ -216,6 +216,19 @@ pub struct Timeouts {
     pub first_byte: Millis,
     /// Between two pieces of a body, and of a kept-alive connection that does nothing.
     pub idle: Millis,
+    /// A whole request, from its head to the last byte of its answer; `None` has no limit.
+    #[serde(default)]
+    pub total: Option<Millis>,
+}
+
+impl Timeouts {
+    /// The most the first byte of an answer may take, and the key that says so.
+    pub fn answer(&self) -> (Millis, &'static str) {
+        match self.total.filter(|total| *total < self.first_byte) {
+            Some(total) => (total, "timeouts.total"),
+            None => (self.first_byte, "timeouts.first_byte"),
+        }
+    }
 }
 
 /// How stable answers what the canary fails, where a request may be sent twice.

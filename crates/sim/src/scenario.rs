@@ -62,6 +62,7 @@ pub fn plan(stages: Vec<Stage>) -> Plan {
             unhealthy_after: 2,
         },
         timeouts: Timeouts {
+            total: None,
             head: Millis::from_secs(10),
             connect: Millis::from_secs(2),
             first_byte: Millis::from_secs(30),

@@ -246,6 +246,8 @@ pub struct TimeoutsFile {
     pub first_byte: Option<Length>,
     /// Between two pieces of a body, and of a kept connection that does nothing. Default: `60s`.
     pub idle: Option<Length>,
+    /// A whole request, from its head to the last byte of its answer. Default: no limit.
+    pub total: Option<Length>,
 }
 
 /// `off`, or how stable answers what the new release fails.

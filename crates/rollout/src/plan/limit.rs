@@ -14,7 +14,7 @@ pub(super) struct Around {
     /// The length of one block of evidence.
     pub(super) block: Millis,
     /// No request is slower than this: it is a failure instead.
-    pub(super) first_byte: Millis,
+    pub(super) answer: (Millis, &'static str),
     /// The stage's exposure, where it could be read.
     pub(super) weight: Option<Weight>,
 }
@@ -118,13 +118,13 @@ impl Condition<'_, '_> {
             let why = "which every request breaks; allowed: more than 0ms";
             return self.refuse("undecidable-limit", why, None);
         }
-        let most = self.around.first_byte;
+        let (most, key) = self.around.answer;
         if limit_us > most.0.saturating_mul(1_000) {
             let why = format!(
                 "but a request fails when its first byte takes {most}; allowed: at most {most}"
             );
-            let help = "lower the limit or raise `timeouts.first_byte`";
-            return self.refuse("limit-above-timeout", &why, Some(help));
+            let help = format!("lower the limit or raise `{key}`");
+            return self.refuse("limit-above-timeout", &why, Some(&help));
         }
         Some(limit_us)
     }

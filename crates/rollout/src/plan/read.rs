@@ -60,7 +60,7 @@ fn meant(root: &Node, findings: &mut Findings<'_>) -> Plan {
         segments: apart::segments(root, findings),
         health: service::health(root, findings),
         timeouts,
-        shield: shield::read(root, timeouts.first_byte, findings),
+        shield: shield::read(root, timeouts.answer(), findings),
         drain: length(
             "drain",
             Millis::from_secs(30),
@@ -89,7 +89,7 @@ fn meant(root: &Node, findings: &mut Findings<'_>) -> Plan {
         },
         notify: service::notify(root, findings),
     };
-    let frame = Frame { block: plan.block(), first_byte: plan.timeouts.first_byte };
+    let frame = Frame { block: plan.block(), answer: plan.timeouts.answer() };
     plan.stages = stages::read(root, frame, findings);
     plan
 }

@@ -72,8 +72,11 @@ pub(super) fn is_token(text: &str) -> bool {
 pub(super) fn timeouts(plan: &Node, findings: &mut Findings<'_>) -> Timeouts {
     let node = plan.get("timeouts");
     let bounds = Millis(1)..=Millis::from_secs(86_400);
+    let whole = node.and_then(|node| node.get("total"));
+    let total = whole.and_then(|total| value::bounded_length(total, &bounds, findings));
     let mut read = |key, default| value::length(node, key, default, &bounds, findings);
     Timeouts {
+        total,
         head: read("head", Millis::from_secs(10)),
         connect: read("connect", SECOND),
         first_byte: read("first_byte", Millis::from_secs(60)),

@@ -15,7 +15,11 @@ const BODY_BYTES: u32 = 64 * 1024;
 const MOST_BODY_BYTES: u32 = 16 * 1024 * 1024;
 
 /// The shield under `shield`; `None` when it is off.
-pub(super) fn read(plan: &Node, first_byte: Millis, findings: &mut Findings<'_>) -> Option<Shield> {
+pub(super) fn read(
+    plan: &Node,
+    (most, key): (Millis, &str),
+    findings: &mut Findings<'_>,
+) -> Option<Shield> {
     let node = plan.get("shield");
     if let Some((node, text)) = node.and_then(|node| Some((node, node.text()?))) {
         if text != "off" {
@@ -24,14 +28,12 @@ pub(super) fn read(plan: &Node, first_byte: Millis, findings: &mut Findings<'_>)
         }
         return None;
     }
-    let default = TIMEOUT.min(Millis(first_byte.0.checked_div(2).unwrap_or_default().max(1)));
+    let default = TIMEOUT.min(Millis(most.0.checked_div(2).unwrap_or_default().max(1)));
     let bounds = Millis(1)..=Millis::from_secs(86_400);
     let timeout = value::length(node, "timeout", default, &bounds, findings);
     let written = node.and_then(|node| node.get("timeout"));
-    if let Some(written) = written.filter(|_| timeout >= first_byte) {
-        let message = format!(
-            "read `{timeout}`; allowed: less than `timeouts.first_byte`, which is {first_byte}"
-        );
+    if let Some(written) = written.filter(|_| timeout >= most) {
+        let message = format!("read `{timeout}`; allowed: less than `{key}`, which is {most}");
         findings.error("shield-timeout", written.place(), message, None);
     }
     Some(Shield {

@@ -17,7 +17,7 @@ pub(super) struct Frame {
     /// The length of one block of evidence.
     pub(super) block: Millis,
     /// No request is slower than this: it is a failure instead.
-    pub(super) first_byte: Millis,
+    pub(super) answer: (Millis, &'static str),
 }
 
 /// All stages, in order.
@@ -48,8 +48,8 @@ fn stage(
     findings: &mut Findings<'_>,
 ) -> (Stage, Option<Weight>) {
     let weight = node.get("traffic").and_then(|node| weight(node, findings));
-    let Frame { block, first_byte } = frame;
-    let around = Around { block, first_byte, weight };
+    let Frame { block, answer } = frame;
+    let around = Around { block, answer, weight };
     let stage = Stage {
         name: value::name(node, "name", "stage-name", findings),
         weight: weight.unwrap_or_default(),

@@ -49,6 +49,7 @@ pub(crate) fn plan() -> Plan {
             unhealthy_after: 3,
         },
         timeouts: Timeouts {
+            total: None,
             head: seconds(10),
             connect: seconds(1),
             first_byte: seconds(30),

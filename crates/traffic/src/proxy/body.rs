@@ -2,7 +2,6 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,11 +14,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::count::Cause;
 use super::forward::Lease;
 use super::grpc;
-use super::piece::Piece;
-use super::streams::Stream;
+use super::total::{Total, Watch};
 use super::upload::{Progress, clean};
 use super::visit::Visit;
-use super::wire::Line;
 
 /// Whether the time `by` names has come; else makes sure of being woken by then. `by` may have
 /// moved on since it was last asked.
@@ -52,6 +49,7 @@ pub(crate) struct Download {
     grpc: bool,
     /// They are here.
     trailed: bool,
+    total: Option<Watch>,
     moved: Instant,
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -72,9 +70,32 @@ impl Download {
             idle,
             grpc,
             trailed: false,
+            total: None,
             moved: Instant::now(),
             timer: None,
         }
+    }
+
+    /// The same, to be over by then.
+    pub(crate) fn within(mut self, total: Option<Total>) -> Self {
+        self.total = total.map(|total| total.watch(self.visit.upload()));
+        self
+    }
+
+    /// By when it has to be over.
+    pub(crate) fn by(&self) -> Option<Instant> {
+        self.total.as_ref().map(Watch::by)
+    }
+
+    /// The request has taken too long: it is ended, whoever is waited for.
+    fn outlasted(&mut self) -> io::Error {
+        let clients = |total: &Watch| total.is_the_clients(self.visit.upload());
+        if self.total.as_ref().is_some_and(clients) {
+            self.lease.take();
+            self.visit.outlasted();
+            return io::Error::new(io::ErrorKind::TimedOut, "the client was too slow");
+        }
+        self.broke()
     }
 
     /// Whether nothing moved for longer than `idle`, an upload that goes on included.
@@ -129,6 +150,9 @@ impl Body for Download {
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let this = &mut *self;
+        if let Some(total) = &mut this.total {
+            total.asked();
+        }
         match Pin::new(&mut this.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(mut frame))) => {
                 clean(&mut frame);
@@ -138,6 +162,9 @@ impl Body for Download {
                 this.trailed |= frame.is_trailers();
                 if this.grpc && frame.trailers_ref().is_some_and(grpc::says_failed) {
                     this.visit.failed_late(Cause::Grpc);
+                }
+                if let Some(total) = &mut this.total {
+                    total.handed();
                 }
                 if this.body.is_end_stream() {
                     this.complete();
@@ -151,6 +178,9 @@ impl Body for Download {
                 Poll::Ready(None)
             }
             Poll::Pending if this.has_stalled(cx) => Poll::Ready(Some(Err(this.broke()))),
+            Poll::Pending if this.total.as_mut().is_some_and(|total| total.is_over(cx)) => {
+                Poll::Ready(Some(Err(this.outlasted())))
+            }
             Poll::Pending => Poll::Pending,
         }
     }
@@ -169,121 +199,6 @@ impl Drop for Download {
     fn drop(&mut self) {
         if self.body.is_end_stream() {
             self.complete();
-        }
-    }
-}
-
-/// What a client gets as the body of an answer.
-#[derive(Debug)]
-pub(crate) struct Reply {
-    kind: Kind,
-    line: Arc<Line>,
-    /// The stream it goes out on, in HTTP/2. Its end waits until the client has taken what comes
-    /// before, so that it is watched until then.
-    stream: Option<Stream>,
-    /// Trailers, which are an end.
-    end: Option<Frame<Piece>>,
-}
-
-#[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are streams; a box would cost each one")]
-enum Kind {
-    /// The proxy's own words.
-    Text(Option<Bytes>),
-    /// The upstream's.
-    Stream(Download),
-}
-
-impl Reply {
-    /// A short text of the proxy's own.
-    pub(crate) fn text(text: &'static str, line: Arc<Line>) -> Self {
-        let text = (!text.is_empty()).then(|| Bytes::from_static(text.as_bytes()));
-        Self { kind: Kind::Text(text), line, stream: None, end: None }
-    }
-
-    /// What the upstream answers.
-    pub(crate) const fn stream(download: Download, line: Arc<Line>) -> Self {
-        Self { kind: Kind::Stream(download), line, stream: None, end: None }
-    }
-
-    /// The same, on a stream of HTTP/2.
-    pub(crate) fn on(self, stream: Stream) -> Self {
-        let mut reply = self;
-        reply.stream = Some(stream);
-        reply
-    }
-}
-
-impl Reply {
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Piece>>>> {
-        if let Some(end) = self.end.take() {
-            return Poll::Ready(Some(Ok(end)));
-        }
-        let polled = match &mut self.kind {
-            Kind::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
-            Kind::Stream(download) => Pin::new(download).poll_frame(cx),
-        };
-        let stream = self.stream.as_ref();
-        polled.map_ok(|frame| frame.map_data(|bytes| Piece::on(stream, bytes)))
-    }
-}
-
-impl Body for Reply {
-    type Data = Piece;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<io::Result<Frame<Piece>>>> {
-        self.stream.as_ref().inspect(|stream| stream.asked());
-        let Poll::Ready(piece) = self.poll_piece(cx) else {
-            return Poll::Pending;
-        };
-        let Some(stream) = &self.stream else {
-            return Poll::Ready(piece);
-        };
-        stream.handed();
-        let polled = match piece {
-            None if stream.waits(cx) => return Poll::Pending,
-            Some(Ok(end)) if end.is_trailers() && stream.waits(cx) => {
-                self.end = Some(end);
-                return Poll::Pending;
-            }
-            piece => piece,
-        };
-        let over = !polled.as_ref().is_some_and(|it| it.as_ref().is_ok_and(Frame::is_data));
-        if over {
-            stream.done();
-        }
-        Poll::Ready(polled)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        if self.end.is_some() || self.stream.as_ref().is_some_and(Stream::is_holding) {
-            return false;
-        }
-        match &self.kind {
-            Kind::Text(text) => text.is_none(),
-            Kind::Stream(download) => download.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.kind {
-            Kind::Text(text) => {
-                SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64))
-            }
-            Kind::Stream(download) => download.size_hint(),
-        }
-    }
-}
-
-impl Drop for Reply {
-    fn drop(&mut self) {
-        self.line.answered();
-        if self.is_end_stream() {
-            self.stream.as_ref().inspect(|stream| stream.done());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
@@ -27,6 +27,8 @@ use super::target;
 pub(crate) struct Decided {
     pub seat: Seat,
     pub time: Times,
+    /// How long all of it may take.
+    pub total: Option<Duration>,
     /// Who answers in the canary's place when that fails.
     pub cover: Option<Cover>,
     /// The cookie that keeps a new user on this side.
@@ -127,8 +129,8 @@ impl Client {
         let served_by = is_tester.then_some(seat.side);
         let log = self.worker.log.as_ref();
         let entry = log.map(|_| entry(slot, head, asker, &seat, key.as_str()));
-        let (time, body_limit) = (state.time, state.limits.body);
-        Ok(Some(Decided { seat, time, cover, cookie, body_limit, secret, served_by, entry }))
+        let (time, total, body_limit) = (state.time, state.total, state.limits.body);
+        Ok(Some(Decided { seat, time, total, cover, cookie, body_limit, secret, served_by, entry }))
     }
 }
 

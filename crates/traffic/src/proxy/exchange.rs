@@ -1,6 +1,7 @@
 //! One request: from its head to an answer whose body is on its way.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,18 +11,20 @@ use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
 use super::behind::Bounds;
-use super::body::{Download, Reply};
+use super::body::Download;
 use super::count::Cause;
 use super::decide::{Decided, Undecided};
 use super::door::Door;
 use super::fields;
-use super::forward::{Answer, Asked, Failure, OverHyper, Spare};
+use super::forward::{Answer, Asked, Failure, LATE, OverHyper, Spare};
 use super::grpc;
 use super::listen::Worker;
 use super::origin::{Asker, Origin};
+use super::reply::Reply;
 use super::route::Times;
 use super::shield::{Cover, Served};
 use super::target;
+use super::total::{Total, in_time};
 use super::upgrade;
 use super::upload::{Progress, Upload};
 use super::visit::Visit;
@@ -84,17 +87,26 @@ async fn serve(
             return client.text(status, text);
         }
     };
-    let Decided { seat, time, cover, cookie, body_limit, secret, served_by, entry } = decided;
+    let Decided { seat, time, total, cover, cookie, body_limit, secret, served_by, entry } =
+        decided;
     if let Some(secret) = secret {
         head.headers.remove(secret);
     }
     let request = Request::from_parts(head, body);
     let mut visit = Visit::begin(&client.worker, seat, started, &client.line, entry);
-    let mut response =
-        match forward(client, request, &asker, (cover, body_limit), &mut visit, &time).await {
-            Ok(forwarded) => forwarded.into_response(client, visit, time),
-            Err(failure) => client.failed(failure, &mut visit),
-        };
+    let total = Total::of(total, started);
+    let forwarded = {
+        let work = forward(client, request, &asker, (cover, body_limit), &mut visit, &time);
+        in_time(total, pin!(work)).await
+    };
+    let mut response = match forwarded {
+        Some(Ok(forwarded)) => forwarded.into_response(client, visit, (time, total)),
+        Some(Err(failure)) => client.failed(failure, &mut visit),
+        None if total.is_some_and(|it| it.watch(visit.upload()).is_the_clients(visit.upload())) => {
+            client.close_with(StatusCode::REQUEST_TIMEOUT)
+        }
+        None => client.failed(LATE, &mut visit),
+    };
     if let Some(cookie) = cookie {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
@@ -147,7 +159,9 @@ async fn forward(
     };
     let spare = Spare::of(over, &request, source);
     let own = over.forward(&track, request, upload.as_deref(), time, &spare.asked);
-    match cover.spare(own, upload.as_deref(), &spare, visit, time).await {
+    // Two attempts are large; the requests that have only one need not carry that.
+    let shielded = Box::pin(cover.spare(own, upload.as_deref(), &spare, visit, time));
+    match shielded.await {
         Served::Own(answer) => Ok(Forwarded { answer: answer?, upgrade, marked: false }),
         Served::Relieved(answer) => {
             Ok(Forwarded { answer: answer?, upgrade, marked: cover.shield.mark })
@@ -156,7 +170,12 @@ async fn forward(
 }
 
 impl Forwarded {
-    fn into_response(self, client: &Client, mut visit: Visit, time: Times) -> Response<Reply> {
+    fn into_response(
+        self,
+        client: &Client,
+        mut visit: Visit,
+        (time, total): (Times, Option<Total>),
+    ) -> Response<Reply> {
         let Answer { mut response, lease } = self.answer;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let granted = self.upgrade.and_then(|(asked, ours)| {
@@ -182,7 +201,10 @@ impl Forwarded {
         }
         *response.version_mut() = Version::HTTP_11;
         let line = Arc::clone(&client.line);
-        response.map(|body| Reply::stream(Download::new(body, visit, lease, time.idle, grpc), line))
+        response.map(|body| {
+            let download = Download::new(body, visit, lease, time.idle, grpc);
+            Reply::stream(download.within(total), line)
+        })
     }
 }
 

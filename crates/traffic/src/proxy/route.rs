@@ -39,6 +39,8 @@ pub(crate) struct ServiceState {
     /// Who is on a side whatever the bucket.
     pub chosen: Chosen,
     pub time: Times,
+    /// How long a whole request may take.
+    pub total: Option<Duration>,
     pub shield: Option<Shield>,
     pub drain: Duration,
     /// What is shown to clients that speak TLS; `None` speaks without.
@@ -136,6 +138,7 @@ impl ServiceState {
             tie: Tie::Address,
             chosen: Chosen::none(),
             time,
+            total: None,
             shield: None,
             drain,
             tls: None,

@@ -43,6 +43,8 @@ struct Open {
     /// When a piece of the answer was handed over; `None` once the next is asked for, which
     /// is when the client has room for it.
     handed: Cell<Option<Instant>>,
+    /// When all of it has to be over.
+    by: Cell<Option<Instant>>,
     /// Pieces that the client has not taken, and whom to tell when it has taken all of them.
     held: Cell<usize>,
     waits: RefCell<Option<Waker>>,
@@ -85,6 +87,7 @@ impl Streams {
             since: Instant::now(),
             done: Cell::new(false),
             handed: Cell::new(None),
+            by: Cell::new(None),
             held: Cell::new(0),
             waits: RefCell::default(),
             task: RefCell::default(),
@@ -120,12 +123,16 @@ impl Streams {
         self.0.open.borrow().is_empty()
     }
 
-    /// The tasks of streams whose client has taken nothing for `idle`.
+    /// The tasks of streams whose client has taken nothing for `idle`, or too long for all of it.
     fn stalled(&self, idle: Duration) -> Vec<AbortHandle> {
         let open = self.0.open.borrow();
-        let stalled = open
-            .iter()
-            .filter(|open| open.handed.get().is_some_and(|handed| handed.elapsed() >= idle));
+        let now = Instant::now();
+        let is_late = |open: &Open| open.by.get().is_some_and(|by| now >= by);
+        let waits = |open: &Open| {
+            let handed = open.handed.get();
+            handed.is_some_and(|it| now.saturating_duration_since(it) >= idle || is_late(open))
+        };
+        let stalled = open.iter().filter(|open| waits(open));
         stalled
             .inspect(|open| open.done.set(true))
             .filter_map(|open| open.task.borrow().clone())
@@ -147,6 +154,11 @@ impl Stream {
     /// A piece of the answer was handed over.
     pub(crate) fn handed(&self) {
         self.open.handed.set(Some(Instant::now()));
+    }
+
+    /// All of it has to be over by then.
+    pub(crate) fn ends(&self, by: Option<Instant>) {
+        self.open.by.set(by);
     }
 
     /// Its answer is out.

@@ -74,6 +74,11 @@ impl Progress {
         self.done.get().is_some()
     }
 
+    /// When its last byte was handed on.
+    pub(crate) const fn done(&self) -> Option<Instant> {
+        self.done.get()
+    }
+
     /// The answer moved: where both go on at once, neither side is idle while one talks.
     pub(crate) fn answer_moved(&self) {
         self.moved.set(Instant::now());

@@ -128,6 +128,13 @@ impl Visit {
         if self.relief.is_some() {
             return;
         }
+        if self.fate.is_some() {
+            // Counted when the canary failed; stable, asked in its place, was no better.
+            if let Some(log) = &mut self.log {
+                log.status = status;
+            }
+            return;
+        }
         let us = micros(now.saturating_duration_since(self.started));
         let cause = cause.or((status >= 500).then_some(Cause::Status));
         let over = self.track.limits.iter().take_while(|limit| us > limit.us).count();
@@ -203,6 +210,14 @@ impl Visit {
     fn count_slower(&self, first: usize, end: usize) {
         for limit in self.track.limits.iter().take(end).skip(first) {
             limit.slower.add(self.worker.index);
+        }
+    }
+
+    /// The client took longer than a request may, which says nothing of the version.
+    pub(crate) fn outlasted(&mut self) {
+        self.over = true;
+        if let Some(log) = &mut self.log {
+            log.cause = Some("slow_client");
         }
     }
 

@@ -12,8 +12,8 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -41,12 +41,23 @@ pub(crate) struct Line {
     leaving: AtomicBool,
     /// The drain is over: what ends now is our doing.
     cut: AtomicBool,
+    /// By when the answer under way has to be out.
+    by: Mutex<Option<Instant>>,
 }
 
 impl Line {
     /// One request has its whole answer.
     pub(crate) fn answered(&self) {
         self.answered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The answer that begins now has to be out by then; with `None` it is.
+    pub(crate) fn ends(&self, by: Option<Instant>) {
+        *self.by.lock().unwrap_or_else(PoisonError::into_inner) = by;
+    }
+
+    fn by(&self) -> Option<Instant> {
+        *self.by.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Its drain is over; said before the connection is dropped.
@@ -104,6 +115,8 @@ pub(crate) struct Wire {
     head_by: Option<Instant>,
     read_by: Option<Instant>,
     write_by: Option<Instant>,
+    /// By when the answer has to be out that waits to be written.
+    out_by: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -124,6 +137,7 @@ impl Wire {
             head_by: None,
             read_by: None,
             write_by: None,
+            out_by: None,
             timer: None,
         }
     }
@@ -177,7 +191,7 @@ impl Wire {
 
     /// Fails when the earliest limit has passed; else makes sure of being woken by then.
     fn check_time(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let limits = [self.head_by, self.read_by, self.write_by];
+        let limits = [self.head_by, self.read_by, self.write_by, self.out_by];
         let Some(by) = limits.into_iter().flatten().min() else {
             return Ok(());
         };
@@ -237,7 +251,7 @@ impl Wire {
     ) -> io::Result<()> {
         match written {
             Poll::Ready(Ok(count)) => {
-                self.write_by = None;
+                (self.write_by, self.out_by) = (None, None);
                 self.write_blocked = *count < asked;
                 self.show_end();
                 Ok(())
@@ -257,6 +271,7 @@ impl Wire {
         }
         let by = later(Instant::now(), self.idle_within);
         self.write_by.get_or_insert(by);
+        self.out_by = if self.is_answering() { self.line.by() } else { None };
         self.check_time(cx)
     }
 
@@ -339,7 +354,7 @@ impl AsyncWrite for Wire {
             self.wait_to_write(cx)?;
             return Poll::Pending;
         }
-        (self.write_by, self.write_blocked) = (None, false);
+        (self.write_by, self.out_by, self.write_blocked) = (None, None, false);
         self.show_end();
         self.wait_for_next(cx)?;
         Poll::Ready(Ok(()))
@@ -355,7 +370,7 @@ impl AsyncWrite for Wire {
                 return Poll::Ready(Ok(()));
             }
             self.lingering = Some(LINGER_BYTES);
-            (self.head_by, self.write_by) = (None, None);
+            (self.head_by, self.write_by, self.out_by) = (None, None, None);
             self.read_by = Some(later(Instant::now(), LINGER));
         }
         self.linger(cx).map(Ok)

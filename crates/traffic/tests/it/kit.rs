@@ -155,6 +155,7 @@ pub(crate) fn shop(stable: SocketAddr) -> ServiceRoute {
             unhealthy_after: 2,
         },
         timeouts: Timeouts {
+            total: None,
             head: Millis(10_000),
             connect: Millis(5_000),
             first_byte: Millis(20_000),

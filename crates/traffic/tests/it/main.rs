@@ -27,4 +27,5 @@ mod shield_load;
 mod snapshots;
 mod splitting;
 mod tls;
+mod total;
 mod tunnels;

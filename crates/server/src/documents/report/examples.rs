@@ -187,6 +187,7 @@ fn plan() -> Plan {
             unhealthy_after: 3,
         },
         timeouts: Timeouts {
+            total: None,
             head: Millis::from_secs(10),
             connect: Millis::from_secs(1),
             first_byte: Millis::from_secs(30),

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use rollout::route::{ServiceRoute, Snapshot, TrackRoute};
-use rollout::units::Weight;
+use rollout::units::{Millis, Weight};
 
 use super::super::apart::Chosen;
 use super::super::books::Books;
@@ -128,6 +128,7 @@ impl Control {
             tie,
             chosen: Chosen::of(route)?,
             time: Times::of(route),
+            total: route.timeouts.total.map(Millis::to_std),
             shield: route.shield.as_ref().map(Shield::of),
             drain: route.drain.to_std(),
             tls: tls(route, serving.as_deref())?,

@@ -137,7 +137,9 @@ async fn one(
 fn is_plain(decided: &Decided) -> bool {
     let plain =
         |track: &Track| track.upstreams.iter().all(|upstream| upstream.protocol == Protocol::Http1);
-    decided.served_by.is_none()
+    // A limit on all of it is kept where bodies pass piece by piece.
+    decided.total.is_none()
+        && decided.served_by.is_none()
         && plain(&decided.seat.track)
         && decided.cover.as_ref().is_none_or(|cover| plain(&cover.stable))
 }
