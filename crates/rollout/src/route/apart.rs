@@ -13,7 +13,8 @@ pub struct Testers {
     /// The header that carries it. It never goes on to a version.
     pub header: String,
     /// SHA-256 of the secret, 64 lower-case hexadecimal digits. The secret itself is not told.
-    pub digest: String,
+    /// `None` while it is not known: nobody is a tester then.
+    pub digest: Option<String>,
 }
 
 /// Users who meet the canary before all others, or not at all.

@@ -65,11 +65,12 @@ impl Core {
         })
     }
 
-    /// How a plan's testers are known; `None` when nobody is one, or their secret is not there.
+    /// How a plan's testers are known; without a digest while their secret is not there.
     pub(super) fn testers(&self, plan: &Plan) -> Option<Testers> {
         let testers = plan.testers.as_ref()?;
-        let digest = self.digests.known.get(&testers.secret)?.as_ref().ok()?;
-        Some(Testers { header: testers.header.clone(), digest: digest.clone() })
+        let read = self.digests.known.get(&testers.secret);
+        let digest = read.and_then(|read| read.as_ref().ok()).cloned();
+        Some(Testers { header: testers.header.clone(), digest })
     }
 }
 

@@ -19,6 +19,7 @@ use super::settings::{AccessLog, LOG_QUEUE};
 pub(crate) struct Entry {
     /// When it came, in milliseconds since the Unix epoch.
     pub time_ms: u64,
+    /// `-` when no service is for the request; so are the track and the release when none serves.
     #[serde(serialize_with = "as_text")]
     pub service: Arc<str>,
     pub track: &'static str,

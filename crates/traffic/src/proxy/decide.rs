@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
@@ -96,14 +96,28 @@ impl Client {
         self.seat(slot, head, asker)?.ok_or_else(|| Undecided::Unserved(Arc::clone(slot)))
     }
 
-    /// Counts a request that goes nowhere, once it is answered so.
-    pub(crate) fn count_undecided(&self, undecided: &Undecided) {
-        let counter = match undecided {
-            Undecided::Nowhere | Undecided::Doubtful => &self.door.unrouted,
-            Undecided::Unserved(slot) => &slot.unserved,
+    /// Counts a request that goes nowhere, once it is answered so, and writes it down.
+    pub(crate) fn turned_away(
+        &self,
+        undecided: &Undecided,
+        head: &Parts,
+        asker: &Asker,
+        started: Instant,
+    ) {
+        let (counter, service) = match undecided {
+            Undecided::Nowhere | Undecided::Doubtful => (&self.door.unrouted, None),
+            Undecided::Unserved(slot) => (&slot.unserved, Some(&slot.name)),
             Undecided::TooLarge => return,
         };
         counter.fetch_add(1, Ordering::Relaxed);
+        if let Some(log) = &self.worker.log {
+            let nobody = || Arc::from("-");
+            let service = service.map_or_else(nobody, Arc::clone);
+            let mut entry = entry(service, ("-", nobody()), head, asker);
+            entry.status = undecided.answer().0.as_u16();
+            entry.us = micros(started.elapsed());
+            log.write(entry);
+        }
     }
 
     /// Where a service has it served; `None` when no release does.
@@ -127,21 +141,31 @@ impl Client {
         let secret = state.chosen.testers.as_ref().map(|testers| &testers.header);
         let secret = secret.filter(|header| head.headers.contains_key(*header)).cloned();
         let served_by = is_tester.then_some(seat.side);
-        let log = self.worker.log.as_ref();
-        let entry = log.map(|_| entry(slot, head, asker, &seat, key.as_str()));
+        let entry = self.worker.log.as_ref().map(|_| {
+            let track = (seat.side.name(), Arc::clone(&seat.track.release));
+            let mut entry = entry(Arc::clone(&slot.name), track, head, asker);
+            entry.user = bucket(&slot.name, key.as_str());
+            entry.apart = seat.apart.map(Apart::name);
+            entry
+        });
         let (time, total, body_limit) = (state.time, state.total, state.limits.body);
         Ok(Some(Decided { seat, time, total, cover, cookie, body_limit, secret, served_by, entry }))
     }
 }
 
-fn entry(slot: &Slot, head: &Parts, asker: &Asker, seat: &Seat, key: &str) -> Box<Entry> {
+/// A line of the access log, as far as it is known at a request's head.
+fn entry(
+    service: Arc<str>,
+    (track, release): (&'static str, Arc<str>),
+    head: &Parts,
+    asker: &Asker,
+) -> Box<Entry> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Box::new(Entry {
         time_ms: micros(now).checked_div(1_000).unwrap_or_default(),
-        service: Arc::clone(&slot.name),
-        track: seat.side.name(),
-        apart: seat.apart.map(Apart::name),
-        release: Arc::clone(&seat.track.release),
+        service,
+        track,
+        release,
         client: asker.address.clone(),
         method: head.method.clone(),
         path: head.uri.path().to_owned(),
@@ -151,7 +175,8 @@ fn entry(slot: &Slot, head: &Parts, asker: &Asker, seat: &Seat, key: &str) -> Bo
         us: 0,
         bytes_in: 0,
         bytes_out: 0,
-        user: bucket(&slot.name, key),
+        user: 0,
+        apart: None,
         shielded: false,
         cause: None,
     })

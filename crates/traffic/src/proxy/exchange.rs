@@ -82,7 +82,7 @@ async fn serve(
         Ok(decided) => decided,
         Err(Undecided::TooLarge) => return client.close_with(StatusCode::PAYLOAD_TOO_LARGE),
         Err(undecided) => {
-            client.count_undecided(&undecided);
+            client.turned_away(&undecided, &head, &asker, started);
             let (status, text) = undecided.answer();
             return client.text(status, text);
         }

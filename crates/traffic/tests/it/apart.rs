@@ -27,7 +27,7 @@ fn service(stable: SocketAddr, v2: SocketAddr, percent: u32) -> ServiceRoute {
     let mut service = shop(stable);
     service.canary = Some(canary(v2, percent));
     service.testers =
-        Some(Testers { header: "x-sluice-canary".to_owned(), digest: DIGEST.to_owned() });
+        Some(Testers { header: "x-sluice-canary".to_owned(), digest: Some(DIGEST.to_owned()) });
     service.segments = Segments { always, never };
     service
 }
@@ -75,10 +75,16 @@ async fn testers_meet_the_side_they_ask_for_and_nobody_else_is_told_the_secret()
     assert_eq!(counted(&proxy, "v2").counts.requests, 0);
     assert_eq!(counted(&proxy, "v1").counts.requests, 2, "who has no secret is like all others");
 
+    // Nor while the secret is not known here.
+    let mut unknown = service(v1.address, v2.address, 0);
+    unknown.testers.as_mut().unwrap().digest = None;
+    proxy.apply(snapshot(2, [unknown])).unwrap();
+    assert_eq!(ask(&mut http, &[("x-sluice-canary", SECRET)]).await.text(), "v1");
+
     // Also where everybody meets the canary, and not when it is shut out.
     let mut full_share = service(v1.address, v2.address, 0);
     full_share.canary.as_mut().unwrap().weight = Weight::FULL;
-    proxy.apply(snapshot(2, [full_share])).unwrap();
+    proxy.apply(snapshot(3, [full_share])).unwrap();
     assert_eq!(ask(&mut http, &[("x-sluice-canary", &stable)]).await.text(), "v1");
     assert!(proxy.shut("shop"));
     let answer = ask(&mut http, &[("x-sluice-canary", SECRET)]).await;

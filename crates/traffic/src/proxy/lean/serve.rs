@@ -95,7 +95,7 @@ async fn one(
     let Decided { seat, time, cover, cookie, entry, secret, .. } = match decided {
         Ok(decided) => decided,
         Err(undecided) => {
-            client.count_undecided(&undecided);
+            client.turned_away(&undecided, &head, &asker, started.into_std());
             let closes = closes || going.last.get() || body > 0;
             let tail = Tail { closes, to_head, ..Tail::default() };
             return say(peer, undecided.answer(), &tail).await;
