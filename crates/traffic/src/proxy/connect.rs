@@ -33,15 +33,16 @@ const REFUSED_PAUSE: Duration = Duration::from_millis(50);
 
 const UNSERVED: Failure = failed(StatusCode::SERVICE_UNAVAILABLE);
 
-/// A connection to an upstream of the track. Where one cannot be reached, another is tried:
-/// nothing was sent yet.
+/// A connection to an upstream of the track, other than `tried`. Where one cannot be reached,
+/// another is tried: nothing was sent yet.
 pub(crate) async fn reach<C: Connection>(
     worker: &Rc<Worker>,
     track: &Track,
     time: &Times,
+    tried: Option<u64>,
 ) -> Result<(Arc<Upstream>, Linked<C>), Failure> {
     let lot = worker.lot();
-    let upstream = track.pick(lot, None).ok_or(UNSERVED)?;
+    let upstream = track.pick(lot, tried).ok_or(UNSERVED)?;
     let mut time = *time;
     if track.upstreams.len() > 1 {
         time.connect = time.connect.checked_div(2).unwrap_or_default();

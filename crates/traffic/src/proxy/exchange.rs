@@ -154,7 +154,13 @@ async fn forward(
     let (over, track) = (OverHyper(&client.worker), Arc::clone(visit.track()));
     let Some(cover) = cover else {
         let alone = Asked::default();
-        let answer = over.forward(&track, request, upload.as_deref(), time, &alone).await?;
+        let (upload, alone) = (upload.as_deref(), &alone);
+        let answer = if visit.is_stables() && track.upstreams.len() > 1 {
+            // Large, and seldom needed.
+            Box::pin(over.somewhere(&track, request, upload, time, alone)).await?
+        } else {
+            over.forward(&track, request, upload, time, alone).await?
+        };
         return Ok(Forwarded { answer, upgrade, marked: false });
     };
     let spare = Spare::of(over, &request, source);

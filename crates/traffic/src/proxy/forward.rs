@@ -43,6 +43,13 @@ pub(crate) enum Failure {
     Cut,
 }
 
+impl Failure {
+    /// Whether the upstream was gone, or went before it answered: another one may be there.
+    pub(crate) const fn is_broken_off(self) -> bool {
+        matches!(self, Self::Upstream(Cause::Reset | Cause::Connect, _))
+    }
+}
+
 /// Through hyper, over this thread's kept connections.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OverHyper<'a>(pub &'a Rc<Worker>);
@@ -133,7 +140,7 @@ impl Again for Spare<'_> {
         let watched = upload.clone();
         let replay = async move {
             let asked = Asked::default();
-            self.over.forward(track, request, watched.as_deref(), time, &asked).await
+            Box::pin(self.over.somewhere(track, request, watched.as_deref(), time, &asked)).await
         };
         (replay, upload)
     }
@@ -157,6 +164,28 @@ enum Lost {
 }
 
 impl OverHyper<'_> {
+    /// Sends `request` to an upstream of `track` and waits for the head of the answer; to another
+    /// one, once, where that breaks off and twice is as good as once.
+    pub(crate) async fn somewhere(
+        &self,
+        track: &Track,
+        request: Request<Upload>,
+        upload: Option<&Progress>,
+        time: &Times,
+        asked: &Asked,
+    ) -> Result<Answer, Failure> {
+        let spare = (track.upstreams.len() > 1 && is_repeatable(&request))
+            .then(|| head_of(&request).map(|()| Upload::empty()));
+        let mut tried = None;
+        match (self.at(track, request, upload, time, (asked, &mut tried)).await, spare) {
+            (Err(failure), Some(spare)) if failure.is_broken_off() && tried.is_some() => {
+                // Seldom, and large.
+                Box::pin(self.at(track, spare, None, time, (asked, &mut tried))).await
+            }
+            (first, _) => first,
+        }
+    }
+
     /// Sends `request` to an upstream of `track` and waits for the head of the answer.
     pub(crate) async fn forward(
         &self,
@@ -166,8 +195,20 @@ impl OverHyper<'_> {
         time: &Times,
         asked: &Asked,
     ) -> Result<Answer, Failure> {
-        let (upstream, linked) = reach(self.0, track, time).await?;
-        let mut request = request;
+        self.at(track, request, upload, time, (asked, &mut None)).await
+    }
+
+    /// The same, with an upstream other than `tried`; says which it was.
+    async fn at(
+        &self,
+        track: &Track,
+        mut request: Request<Upload>,
+        upload: Option<&Progress>,
+        time: &Times,
+        (asked, tried): (&Asked, &mut Option<u64>),
+    ) -> Result<Answer, Failure> {
+        let (upstream, linked) = reach(self.0, track, time, *tried).await?;
+        *tried = Some(upstream.id);
         name_host(request.headers_mut(), &upstream.address);
         let busy = (track.upstreams.len() > 1).then(|| Busy::on(&upstream));
         asked.over(&upstream, &linked.sender);

@@ -55,6 +55,12 @@ pub(crate) struct Visit {
 }
 
 impl Visit {
+    /// Whether it is stable's. What a canary breaks off is not made good by another upstream of
+    /// it, which would hide it from the evidence; the shield sees to the user.
+    pub(crate) const fn is_stables(&self) -> bool {
+        matches!(self.side, Side::Stable)
+    }
+
     /// A request that takes this seat.
     pub(crate) fn begin(
         worker: &Rc<Worker>,

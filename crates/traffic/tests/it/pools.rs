@@ -150,3 +150,55 @@ async fn a_connection_that_is_never_made_is_a_504_within_the_limit() {
     assert_eq!(last.status, 504, "and whoever waits in line behind it too");
     assert_eq!(counted(&proxy, "v1").causes.connect, 2);
 }
+
+/// A server that takes each request and breaks off, and is well otherwise.
+async fn breaks_off() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let answer = |request: Request<hyper::body::Incoming>| async move {
+                if request.uri().path() == "/health" {
+                    return Ok(Response::new(full("ok")));
+                }
+                Err(std::io::Error::other("killed"))
+            };
+            let http = hyper::server::conn::http1::Builder::new();
+            tokio::spawn(http.serve_connection(TokioIo::new(stream), service_fn(answer)));
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_of_several_breaks_off_another_answers_where_twice_is_as_good_as_once() {
+    let well = Backend::named("well").await;
+    let (proxy, address) = proxy(spread(&[breaks_off().await, well.address])).await;
+    for _ in 0..20 {
+        assert_eq!(get(address, "u").await.text(), "well");
+    }
+    // Those that go through hyper, too.
+    for _ in 0..20 {
+        let request = Request::get("/").header("expect", "100-continue").body(full("")).unwrap();
+        let answer = Http::connect(address).await.send(request).await.unwrap();
+        assert_eq!(answer.text(), "well");
+    }
+    let counts = counted(&proxy, "v1").counts;
+    assert_eq!((counts.requests, counts.failures), (40, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_canary_breaks_off_is_not_hidden_by_another_upstream_of_it() {
+    let (v1, well) = (Backend::named("v1").await, Backend::named("v2").await);
+    let mut service = shop(v1.address);
+    let mut canary = crate::kit::canary(well.address, 100);
+    canary.track.upstreams.push(breaks_off().await.to_string());
+    service.canary = Some(canary);
+    let (proxy, address) = proxy(service).await;
+    for _ in 0..20 {
+        get(address, "u").await;
+    }
+    let counts = counted(&proxy, "v2").counts;
+    assert!(counts.requests == 20 && counts.failures > 0, "{counts:?}");
+}

@@ -68,9 +68,42 @@ impl<'a> Ask<'a> {
 }
 
 impl Ask<'_> {
+    /// Sends it to an upstream of `track` and waits for the head of the answer; with `again` to
+    /// another one, once, where that breaks off and twice is as good as once.
+    pub(crate) async fn somewhere(
+        &self,
+        track: &Track,
+        time: &Times,
+        again: bool,
+    ) -> Result<Answer, Failure> {
+        let mut tried = None;
+        let first = self.at(track, time, &mut tried).await;
+        match first {
+            Err(failure) if again && failure.is_broken_off() && self.request.is_repeatable() => {
+                if tried.is_none() || track.upstreams.len() < 2 {
+                    return first;
+                }
+                // Seldom, and large.
+                Box::pin(self.at(track, time, &mut tried)).await
+            }
+            first => first,
+        }
+    }
+
     /// Sends it to an upstream of `track` and waits for the head of the answer.
     pub(crate) async fn forward(&self, track: &Track, time: &Times) -> Result<Answer, Failure> {
-        let (upstream, linked) = reach(self.worker, track, time).await?;
+        self.at(track, time, &mut None).await
+    }
+
+    /// The same, with an upstream other than `tried`; says which it was.
+    async fn at(
+        &self,
+        track: &Track,
+        time: &Times,
+        tried: &mut Option<u64>,
+    ) -> Result<Answer, Failure> {
+        let (upstream, linked) = reach(self.worker, track, time, *tried).await?;
+        *tried = Some(upstream.id);
         let busy = (track.upstreams.len() > 1).then(|| {
             self.asked.get_or_init(|| Arc::clone(&upstream));
             Busy::on(&upstream)
@@ -135,6 +168,6 @@ impl Again for Ask<'_> {
         track: &Track,
         time: &Times,
     ) -> (impl Future<Output = Result<Answer, Failure>>, Option<Rc<Progress>>) {
-        (self.forward(track, time), None)
+        (self.somewhere(track, time, true), None)
     }
 }

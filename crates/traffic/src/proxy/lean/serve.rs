@@ -154,11 +154,12 @@ async fn ask(
     time: &Times,
 ) -> Option<(Result<Answer, Failure>, bool)> {
     let (ask, track) = (Ask::new(&client.worker, request, now), Arc::clone(visit.track()));
-    let own = ask.forward(&track, time);
+    let again = visit.is_stables();
     let answered = async {
         let Some(cover) = cover else {
-            return (own.await, false);
+            return (ask.somewhere(&track, time, again).await, false);
         };
+        let own = ask.forward(&track, time);
         match cover.spare(own, None, &ask, visit, time).await {
             Served::Own(answer) => (answer, false),
             Served::Relieved(answer) => (answer, cover.shield.mark),
