@@ -103,7 +103,8 @@ pub struct TrackView {
     pub p99_ms: Option<f64>,
     /// Requests under way.
     pub in_flight: u64,
-    /// Its process: `starting`, `ready on 127.0.0.1:4711 (pid 12)`, `failing: ...`.
+    /// Its process: `starting`, `ready on 127.0.0.1:4711 (pid 12)`, `failing: ...`; where a plan asks
+    /// for several, how many are well: `2 of 3 ready on ..., ...; process 2 failing ...`.
     pub process: String,
 }
 

@@ -98,6 +98,7 @@ fn deploy() -> Deploy {
         directory: None,
         ready_within: Millis::from_secs(60),
         protocol: Protocol::Http1,
+        replicas: 1,
     }
 }
 

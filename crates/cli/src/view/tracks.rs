@@ -59,9 +59,11 @@ fn cells(branch: &str, track: &TrackView) -> Vec<Cell> {
 }
 
 fn process_tone(process: &str) -> Tone {
-    match process.split_whitespace().next() {
-        Some("ready") => Tone::Dim,
-        Some("failing") => Tone::Bad,
+    let words: Vec<&str> = process.split_whitespace().take(4).collect();
+    match *words {
+        ["ready", ..] => Tone::Dim,
+        ["failing", ..] | ["0", "of", ..] => Tone::Bad,
+        [ready, "of", all, "ready"] if ready == all => Tone::Dim,
         _ => Tone::Warn,
     }
 }

@@ -75,6 +75,9 @@ pub struct RunFile {
     pub ready_within: Option<Length>,
     /// What it speaks: `http1`, or `h2c` (HTTP/2 without TLS), which gRPC needs. Default: `http1`.
     pub protocol: Option<ProtocolWord>,
+    /// How many processes of it run at once, each with a port of its own: 1 to 100. Default: 1.
+    #[schemars(range(min = 1, max = 100))]
+    pub replicas: Option<u32>,
 }
 
 /// What a version speaks.

@@ -84,6 +84,18 @@ pub struct Deploy {
     /// What it speaks.
     #[serde(default)]
     pub protocol: Protocol,
+    /// How many processes of it run at once, at least 1.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub replicas: u32,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+const fn is_one(count: &u32) -> bool {
+    *count == 1
 }
 
 /// How often the machine may be wrong, as probabilities.

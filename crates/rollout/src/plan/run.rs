@@ -11,6 +11,8 @@ use crate::units::Millis;
 
 /// What may stand in braces.
 const PLACEHOLDERS: [&str; 2] = ["version", "port"];
+/// Most processes of one version.
+const REPLICAS: u32 = 100;
 /// Words that mean something to a shell only.
 const SHELL_WORDS: [&str; 8] = ["|", "||", "&&", "&", ";", ">", ">>", "<"];
 
@@ -30,6 +32,7 @@ pub(super) fn read(plan: &Node, findings: &mut Findings<'_>) -> Deploy {
         directory: run.and_then(|run| run.get("directory")?.text().map(str::to_owned)),
         ready_within: value::length(run, "ready_within", Millis::from_secs(30), &bounds, findings),
         protocol: protocol(run, findings),
+        replicas: value::count(run, "replicas", 1, REPLICAS, findings),
     }
 }
 

@@ -39,6 +39,7 @@ pub(crate) fn plan() -> Plan {
             directory: None,
             ready_within: seconds(30),
             protocol: Protocol::Http1,
+            replicas: 1,
         },
         sticky: Sticky::Address,
         health: HealthCheck {

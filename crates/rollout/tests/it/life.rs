@@ -20,6 +20,7 @@ pub(crate) fn deploy() -> Deploy {
         directory: None,
         ready_within: MINUTE,
         protocol: Protocol::Http1,
+        replicas: 1,
     }
 }
 

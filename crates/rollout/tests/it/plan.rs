@@ -194,6 +194,25 @@ fn a_version_that_cannot_be_run_is_refused() {
 }
 
 #[test]
+fn several_processes_of_a_version_are_asked_for_within_bounds() {
+    let asked = |replicas: &str| {
+        with(
+            "command: \"./shop {port}\"",
+            &format!("command: \"./shop {{port}}\", replicas: {replicas}"),
+        )
+    };
+    let read = |replicas: &str| rollout::plan::read("sluice.yaml", &asked(replicas));
+    assert_eq!(read("3").unwrap().0.deploy.replicas, 3);
+    assert_eq!(read("100").unwrap().0.deploy.replicas, 100);
+    for wrong in ["0", "101", "-1", "many", "1.5"] {
+        let findings = read(wrong).unwrap_err();
+        let found = findings.iter().find(|found| found.path == "run.replicas").unwrap();
+        assert_eq!((found.code, found.line), ("invalid-number", 3), "{wrong}");
+        assert!(found.message.contains("a whole number from 1 to 100"), "{}", found.message);
+    }
+}
+
+#[test]
 fn the_service_and_its_surroundings_are_checked() {
     let text = with("service: shop", "service: My_Shop").replace("127.0.0.1:8080", "8080")
         + "health: { path: health, every: 1ms, healthy_after: 0 }\nsticky: { cookie: a, header: b }\n"

@@ -2,9 +2,11 @@
 //!
 //! A deployer is level-triggered: it is told, over and over, the whole set of releases that
 //! should run ([`Wanted`]), and makes the machine agree; what is not in the set is drained and
-//! stopped. It answers with what it observes ([`State`]).
+//! stopped. It answers with what it observes of each process ([`State`]); [`replicas`] sums that
+//! up for a release.
 
 pub mod process;
+pub mod replicas;
 
 use std::path::PathBuf;
 
@@ -32,7 +34,7 @@ pub struct Wanted {
     pub directory: PathBuf,
 }
 
-/// What a deployer observes of one release.
+/// What a deployer observes of one process of a release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum State {

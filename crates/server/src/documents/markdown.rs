@@ -32,7 +32,11 @@ fn head(text: &mut String, report: &Report) {
     line!(text);
     line!(text, "| | |");
     line!(text, "|---|---|");
-    line!(text, "| Version | {}, digest `{}` |", escaped(version), report.digest);
+    let processes = match report.replicas {
+        1 => String::new(),
+        count => format!(", {count} processes"),
+    };
+    line!(text, "| Version | {}{processes}, digest `{}` |", escaped(version), report.digest);
     let before =
         report.stable.as_deref().unwrap_or("nothing: the service's first release, or not begun");
     line!(text, "| Served before | {} |", escaped(before));

@@ -32,6 +32,8 @@ pub struct Report {
     pub version: String,
     /// SHA-256 over its program, arguments and environment, hex.
     pub digest: String,
+    /// How many processes of it run at once.
+    pub replicas: u32,
     /// What served before; `None` for a first release, and before its turn came.
     pub stable: Option<String>,
     /// SHA-256 of the plan as written, hex.
@@ -93,6 +95,7 @@ pub fn report(rollout: &Rollout, history: &[EventView]) -> Report {
         service: rollout.plan.service.clone(),
         version: rollout.release.version.clone(),
         digest: rollout.release.digest.clone(),
+        replicas: rollout.release.deploy.replicas,
         stable: rollout.stable.as_ref().map(|stable| stable.version.clone()),
         plan_hash: rollout.plan_hash.clone(),
         author: rollout.author.clone(),

@@ -1,6 +1,6 @@
 //! Releases that leave: their processes go on until nobody sends them requests any more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rollout::machine::RolloutId;
 use rollout::route::Generation;
@@ -9,6 +9,7 @@ use rollout::units::Millis;
 use super::clock::Mark;
 use super::core::Core;
 use super::reconcile::process;
+use crate::deployers::replicas::{Replicas, release_of};
 use crate::deployers::{State as ProcessState, Wanted};
 
 /// A proxy that has not taken the newest snapshot after so long is not waited for.
@@ -40,7 +41,9 @@ impl Core {
     /// until no request is under way on it or its drain is over.
     pub(super) fn keep_leaving(&mut self, wanted: &BTreeMap<String, Wanted>) {
         let states = self.deployer.states();
-        for release in states.iter().filter(|(_, state)| is_up(state)).map(|(release, _)| release) {
+        let up = states.iter().filter(|(_, state)| is_up(state));
+        let up: BTreeSet<String> = up.map(|(unit, _)| release_of(unit).to_owned()).collect();
+        for release in &up {
             if wanted.contains_key(release) || self.leaving.contains_key(release) {
                 continue;
             }
@@ -57,8 +60,7 @@ impl Core {
             }
         }
         self.leaving.retain(|release, _| {
-            let runs = states.get(release).is_some_and(|state| *state != ProcessState::Stopped);
-            runs && !wanted.contains_key(release)
+            !Replicas::of(&states, release, 1).are_gone() && !wanted.contains_key(release)
         });
         let (proxies, clock) = (&self.proxies, self.clock);
         for (release, leaving) in &mut self.leaving {

@@ -12,7 +12,8 @@ use rollout::units::{Millis, Weight};
 use super::core::Core;
 use super::handle::EngineError;
 use super::leaving::Leaving;
-use crate::deployers::{State as ProcessState, Wanted};
+use crate::deployers::Wanted;
+use crate::deployers::replicas::Replicas;
 
 /// After so long the proxy is asked again to serve what it could not: a port may be free by then.
 const SERVE_AGAIN: Millis = Millis::from_secs(1);
@@ -113,15 +114,12 @@ impl Core {
 
     fn outcome(&self, rollout: &Rollout) -> Option<Outcome> {
         let states = self.deployer.states();
-        let process = states.get(&rollout.release.id);
-        match (&rollout.state, process) {
-            (State::Deploying { .. }, Some(ProcessState::Ready { .. })) => Some(Outcome::Deployed),
-            (State::Deploying { .. }, Some(ProcessState::Failing { why, .. })) => {
-                Some(Outcome::DeployFailed(why.clone()))
-            }
-            (State::RollingBack { .. }, None | Some(ProcessState::Stopped)) => {
-                Some(Outcome::Withdrawn)
-            }
+        let Release { id, deploy, .. } = &rollout.release;
+        let replicas = Replicas::of(&states, id, deploy.replicas);
+        match &rollout.state {
+            State::Deploying { .. } if replicas.are_ready() => Some(Outcome::Deployed),
+            State::Deploying { .. } => replicas.failing().map(Outcome::DeployFailed),
+            State::RollingBack { .. } if replicas.are_gone() => Some(Outcome::Withdrawn),
             _ => None,
         }
     }

@@ -6,7 +6,7 @@ use rollout::route::{CanaryRoute, ServiceRoute, TrackRoute};
 use rollout::units::Weight;
 
 use super::core::Core;
-use crate::deployers::State as ProcessState;
+use crate::deployers::replicas::Replicas;
 
 impl Core {
     /// How every service should be served now.
@@ -68,10 +68,8 @@ impl Core {
     }
 
     fn track(&self, release: &Release) -> TrackRoute {
-        let upstreams = match self.deployer.states().get(&release.id) {
-            Some(ProcessState::Ready { address, .. }) => vec![address.clone()],
-            _ => Vec::new(),
-        };
+        let states = self.deployer.states();
+        let upstreams = Replicas::of(&states, &release.id, release.deploy.replicas).addresses();
         TrackRoute { release: release.id.clone(), upstreams, protocol: release.deploy.protocol }
     }
 }

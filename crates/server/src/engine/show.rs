@@ -8,7 +8,7 @@ use rollout::plan::Stage;
 use rollout::units::{Millis, Weight};
 
 use super::core::Core;
-use crate::deployers::State as ProcessState;
+use crate::deployers::replicas::Replicas;
 use crate::view::{ActionView, RolloutView, StageView, TrackView};
 
 impl Core {
@@ -122,6 +122,8 @@ impl Core {
         totals: TrackTotals,
     ) -> TrackView {
         let millis = |quantile: f64| totals.quantile_us(quantile).map(micros_to_millis);
+        let states = self.deployer.states();
+        let replicas = Replicas::of(&states, &release.id, release.deploy.replicas);
         TrackView {
             track: name.to_owned(),
             version: release.version.clone(),
@@ -134,7 +136,7 @@ impl Core {
             p99_ms: millis(0.99),
             totals,
             in_flight: self.proxies.in_flight(&release.id),
-            process: process(self.deployer.states().get(&release.id)),
+            process: replicas.reads(),
         }
     }
 
@@ -182,18 +184,6 @@ fn share(tracks: &mut [TrackView]) {
         for track in tracks {
             track.share = Some(track.per_second / all);
         }
-    }
-}
-
-fn process(state: Option<&ProcessState>) -> String {
-    match state {
-        None | Some(ProcessState::Stopped) => "not running".to_owned(),
-        Some(ProcessState::Starting { .. }) => "starting".to_owned(),
-        Some(ProcessState::Ready { address, pid }) => format!("ready on {address} (pid {pid})"),
-        Some(ProcessState::Failing { why, restarts }) => {
-            format!("failing after {restarts} restarts: {why}")
-        }
-        Some(ProcessState::Stopping) => "stopping".to_owned(),
     }
 }
 

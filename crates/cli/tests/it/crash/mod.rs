@@ -7,5 +7,6 @@ mod acknowledged;
 mod anywhere;
 mod apart;
 pub(crate) mod kit;
+mod replicas;
 mod trouble;
 mod weights;

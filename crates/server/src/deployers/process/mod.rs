@@ -7,6 +7,10 @@
 //! 3. `ready` asks its health check; `supervise` starts it again when it ends by itself.
 //! 4. `stop` asks it to end, waits for the drain, and kills what is left.
 //!
+//! Where a plan asks for several processes of a version they are started together, and each is
+//! kept by itself, under a name of its own (`super::replicas`): a process that ends is no business
+//! of its siblings.
+//!
 //! The processes outlive the controller: they lead their own process group and print to files
 //! (`output`), not pipes. `adopt` finds them again, so that a controller that was killed at
 //! any instant never starts a second copy. What makes that certain:
@@ -46,6 +50,7 @@ use self::port::Ports;
 use self::record::Record;
 pub use self::spec::SpecError;
 use self::supervise::Supervisor;
+use super::replicas::unit;
 use super::{State, Wanted};
 
 /// How long [`ProcessDeployer::open`] waits for a controller that is just dying.
@@ -73,7 +78,7 @@ struct Host {
     _lock: File,
 }
 
-/// Which releases have a supervisor, and which still wait for one.
+/// Which processes of releases have a supervisor, and which still wait for one.
 #[derive(Default)]
 struct Releases {
     /// Records of earlier controllers that no supervisor has taken up yet.
@@ -131,7 +136,11 @@ impl ProcessDeployer {
             .chain(releases.found.keys())
             .map(|name| (name.clone(), None))
             .collect();
-        goals.extend(wanted.into_iter().map(|one| (one.release.clone(), Some(one))));
+        for one in wanted {
+            for nth in 1..=one.deploy.replicas {
+                goals.insert(unit(&one.release, nth), Some(one.clone()));
+            }
+        }
         self.forget_stopped(&goals);
         for (release, goal) in goals {
             if let Some(sender) = releases.goals.get(&release) {
@@ -152,8 +161,8 @@ impl ProcessDeployer {
         }
     }
 
-    /// What is observed of each release, by its id. A release that is not in it has no process;
-    /// `Stopped` is shown until the next [`Self::want`].
+    /// What is observed of each process, by what it goes by: see [`super::replicas`]. A release
+    /// that is not in it has none; `Stopped` is shown until the next [`Self::want`].
     pub fn states(&self) -> BTreeMap<String, State> {
         self.host.states.borrow().clone()
     }

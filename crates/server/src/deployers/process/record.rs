@@ -13,7 +13,8 @@ use crate::deployers::State;
 /// One start of one release: first the intent, then which process it became.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Record {
-    /// The release's id; the folder's name.
+    /// What the process goes by: the release's id, with a number from the second on; the folder's
+    /// name.
     pub(super) release: String,
     /// Which start of it this is, counted by its supervisor from 0.
     pub(super) attempt: u32,

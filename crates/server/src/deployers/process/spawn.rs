@@ -11,6 +11,7 @@ use super::record::{Identity, Record};
 use super::spec::{Spec, SpecError, hex};
 use super::{output, procfs};
 use crate::deployers::Wanted;
+use crate::deployers::replicas::owner;
 
 /// What a process gets of the controller's own environment: where things are and how text is
 /// shown. The rest stays here, because it may hold the controller's secrets.
@@ -66,17 +67,18 @@ pub(super) struct Started {
     pub(super) output_from: u64,
 }
 
-/// Starts `wanted` on `port`. When it fails, nothing was started and no record is left.
+/// Starts the process `unit` of `wanted` on `port`. When it fails, nothing was started and no record is left.
 pub(super) fn start(
     folder: &Path,
+    unit: &str,
     wanted: &Wanted,
     attempt: u32,
     port: u16,
 ) -> Result<Started, StartError> {
-    check_name(&wanted.release)?;
+    check_name(unit)?;
     let spec = Spec::resolve(&wanted.deploy, &wanted.version, &wanted.directory, Some(port))?;
     let mut record = Record {
-        release: wanted.release.clone(),
+        release: unit.to_owned(),
         attempt,
         port,
         token: token().map_err(StartError::io("draw a token"))?,
@@ -92,7 +94,7 @@ pub(super) fn start(
     record.process = Some(identity.clone());
     if let Err(error) = record.write(folder) {
         // The intent is written, so the next controller finds the process by its token.
-        tracing::warn!(release = wanted.release, %error, "cannot write which process a release became");
+        tracing::warn!(release = unit, %error, "cannot write which process a release became");
     }
     Ok(Started { record, identity, output_from })
 }
@@ -132,6 +134,7 @@ fn command(spec: &Spec, wanted: &Wanted, record: &Record) -> Command {
     command.env("PORT", record.port.to_string());
     command.env("SLUICE_VERSION", &wanted.version);
     command.env("SLUICE_RELEASE", &wanted.release);
+    command.env("SLUICE_REPLICA", owner(&record.release).1);
     command.env(procfs::START, &record.token);
     command.current_dir(&spec.directory).process_group(0);
     command

@@ -187,6 +187,7 @@ mod tests {
             directory: None,
             ready_within: Millis::from_secs(1),
             protocol: Protocol::Http1,
+            replicas: 1,
         }
     }
 

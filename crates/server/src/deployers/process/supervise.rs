@@ -116,11 +116,13 @@ impl Supervisor {
 
     async fn spawn(&mut self, wanted: &Wanted) -> Result<Started, StartError> {
         let port = self.host.ports.take(self.port).map_err(StartError::io("find a free port"))?;
-        let (folder, wanted, attempt) = (self.folder.clone(), wanted.clone(), self.attempt);
+        let (folder, unit) = (self.folder.clone(), self.release.clone());
+        let (wanted, attempt) = (wanted.clone(), self.attempt);
         self.attempt = self.attempt.saturating_add(1);
         // Starting syncs files, which blocks.
-        let task =
-            tokio::task::spawn_blocking(move || spawn::start(&folder, &wanted, attempt, port));
+        let task = tokio::task::spawn_blocking(move || {
+            spawn::start(&folder, &unit, &wanted, attempt, port)
+        });
         let started = task
             .await
             .unwrap_or_else(|error| Err(StartError::io("start the program")(error.into())));

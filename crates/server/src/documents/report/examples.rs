@@ -166,6 +166,7 @@ fn deploy() -> Deploy {
         directory: None,
         ready_within: Millis::from_secs(30),
         protocol: Protocol::Http1,
+        replicas: 1,
     }
 }
 

@@ -33,6 +33,7 @@ pub(crate) fn wanted(release: &str, role: &str) -> Wanted {
             directory: None,
             ready_within: Millis::from_secs(30),
             protocol: rollout::route::Protocol::Http1,
+            replicas: 1,
         },
         health: HealthCheck {
             path: "/health".to_owned(),
