@@ -1,6 +1,6 @@
 //! Whether a plan's traffic can be taken in where it asks for it.
 
-use rollout::machine::Refusal;
+use rollout::machine::{Refusal, State};
 use rollout::plan::Plan;
 use rollout::route::{DoorRoute, Route, conflict};
 
@@ -23,7 +23,17 @@ impl Core {
         let Some((_, serving)) = facts.and_then(|facts| facts.stable.as_ref()) else {
             return Ok(());
         };
-        let moved = if serving.listen != plan.listen {
+        let active = facts.and_then(|facts| facts.active.as_ref());
+        let coming = active.and_then(|id| self.rollouts.get(id)).filter(|it| {
+            it.plan.listen != plan.listen
+                && matches!(it.state, State::Deploying { .. } | State::Running(_))
+        });
+        let moved = if let (Some(coming), true) = (coming, serving.listen == plan.listen) {
+            format!(
+                "{}, which is under way, takes {} to {}, the plan takes it back to {}: that address would close",
+                coming.id, plan.service, coming.plan.listen, plan.listen
+            )
+        } else if serving.listen != plan.listen {
             format!(
                 "{} takes its traffic in on {}, the plan on {}: the old address would close",
                 plan.service, serving.listen, plan.listen
@@ -46,9 +56,11 @@ impl Core {
     }
 
     /// An address the proxy here could not listen on would be found out after the rollout only.
-    /// One that is served already is not tried.
+    /// One that is served already is not tried, nor one that overlaps with such: who listens there
+    /// is the proxy itself, which shares a port with itself.
     async fn refuse_dead_address(&self, plan: &Plan) -> Result<(), EngineError> {
-        let served = self.snapshot.services.iter().any(|route| route.listen == plan.listen);
+        let mut listens = self.snapshot.services.iter().map(|route| route.listen.as_str());
+        let served = listens.any(|listen| listen == plan.listen || overlap(listen, &plan.listen));
         if served || !self.proxies.has_embedded() {
             return Ok(());
         }
@@ -88,5 +100,17 @@ impl Core {
         let coming = coming.filter(move |it| here(&it.service, &it.listen));
         let serving = serving.map(|it| (it.service.as_str(), &it.door, &it.route));
         serving.chain(coming.map(|it| (it.service.as_str(), &it.door, &it.route)))
+    }
+}
+
+/// Whether one of the two addresses is that of every interface, on the port of the other.
+fn overlap(one: &str, other: &str) -> bool {
+    let split = |listen: &str| {
+        let (host, port) = listen.rsplit_once(':')?;
+        Some((matches!(host, "0.0.0.0" | "[::]"), port.to_owned()))
+    };
+    match (split(one), split(other)) {
+        (Some((all, port)), Some((others, at))) => port == at && (all || others),
+        _ => false,
     }
 }

@@ -51,6 +51,7 @@ impl Core {
         };
         self.write_created(created).await?;
         self.supersede_older().await;
+        self.note_receivers().await;
         Ok(admitted.id)
     }
 

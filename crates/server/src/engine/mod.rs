@@ -36,6 +36,7 @@ mod marker;
 mod outbox;
 mod proxies;
 mod rates;
+mod receivers;
 mod reconcile;
 mod recover;
 mod routes;

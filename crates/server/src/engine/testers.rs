@@ -39,6 +39,7 @@ impl Core {
         if due {
             self.digests.read = Some(self.clock.mark());
             self.note_testers();
+            self.note_receivers().await;
         }
     }
 

@@ -184,11 +184,13 @@ pub(crate) fn tune(stream: &TcpStream) {
 }
 
 /// Sockets for `address`, one a thread. An address that somebody listens on is refused, also
-/// when that is a process like this one: it is tried without sharing first.
-pub(crate) fn bind(address: &str, threads: usize) -> io::Result<Listening> {
+/// when that is a process like this one: it is tried without sharing first. Of a port in `own`,
+/// which this process listens on already, that cannot be said: another host name, or all of them
+/// (`0.0.0.0`), may be listened on beside it, so that a service can move there.
+pub(crate) fn bind(address: &str, threads: usize, own: &[u16]) -> io::Result<Listening> {
     let nothing = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     let bound = address.to_socket_addrs()?.next().ok_or_else(nothing)?;
-    if bound.port() != 0 {
+    if bound.port() != 0 && !own.contains(&bound.port()) {
         drop(socket(bound, false)?);
     }
     let mut sockets = Listening { bound, sockets: Vec::with_capacity(threads) };

@@ -55,8 +55,7 @@ pub(crate) struct Visit {
 }
 
 impl Visit {
-    /// Whether it is stable's. What a canary breaks off is not made good by another upstream of
-    /// it, which would hide it from the evidence; the shield sees to the user.
+    /// Whether it is stable's.
     pub(crate) const fn is_stables(&self) -> bool {
         matches!(self.side, Side::Stable)
     }

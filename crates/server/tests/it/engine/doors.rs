@@ -77,6 +77,52 @@ async fn a_plan_that_listens_elsewhere_moves_the_door_only_once_its_release_is_s
 }
 
 #[tokio::test]
+async fn a_service_moves_from_one_interface_to_all_of_them_on_its_port() {
+    let world = World::start(&[]).await;
+    let first = world.create("1.0").await.unwrap();
+    world.until(&first, "promoted").await;
+    let port = world.listen.rsplit_once(':').unwrap().1;
+    let everywhere = format!("0.0.0.0:{port}");
+    let second = world.create_at("2.0", &everywhere).await.unwrap();
+    world.until(&second, "running").await;
+    world.promote(&second).await.unwrap();
+    world.promote(&second).await.unwrap();
+    world.until(&second, "promoted").await;
+    assert_eq!(world.route().listen, everywhere);
+    let other = format!("127.0.0.2:{port}");
+    tokio::net::TcpStream::connect(&other).await.expect("it listens on all of them");
+    world.until_view(&second, |view| view.notices.is_empty()).await;
+    world.engine.stop().await;
+}
+
+#[tokio::test]
+async fn a_release_that_would_take_back_the_move_under_way_is_asked_for_on_purpose() {
+    let world = World::start(&[]).await;
+    let first = world.create("1.0").await.unwrap();
+    world.until(&first, "promoted").await;
+    let elsewhere = free_address();
+    let second = world.create_at("2.0", &elsewhere).await.unwrap();
+    world.until(&second, "running").await;
+    let refused = world.create("3.0").await.unwrap_err().to_string();
+    assert!(refused.contains(&elsewhere) && refused.ends_with("--new-listen"), "{refused}");
+    world.engine.stop().await;
+}
+
+#[tokio::test]
+async fn a_receiver_whose_secret_is_not_there_is_told_of_when_the_rollout_starts() {
+    let mut world = World::start(&[]).await;
+    world.more =
+        "notify: [ { webhook: \"http://127.0.0.1:9/hook\", secret: \"env:SLUICE_NOT_SET\" } ]\n"
+            .to_owned();
+    let id = world.create("1.0").await.unwrap();
+    let told = |view: &server::view::RolloutView| {
+        view.notices.iter().any(|text| text.contains("SLUICE_NOT_SET is not set"))
+    };
+    world.until_view(&id, told).await;
+    world.engine.stop().await;
+}
+
+#[tokio::test]
 async fn services_share_an_address_where_their_routes_differ() {
     let mut world = World::start(&[]).await;
     let first = world.create("1.0").await.unwrap();

@@ -99,10 +99,11 @@ impl Control {
         if self.handed_over {
             return Err(io::Error::other("another process has taken over"));
         }
-        match self.sockets.get(address) {
-            Some(inherited) => inherited.again(self.workers.len()),
-            None => bind(address, self.workers.len()),
+        if let Some(inherited) = self.sockets.get(address) {
+            return inherited.again(self.workers.len());
         }
+        let own: Vec<u16> = self.doors.values().map(|door| door.bound.port()).collect();
+        bind(address, self.workers.len(), &own)
     }
 
     /// A service as the snapshot says, made of the parts that serve already where they can

@@ -154,6 +154,7 @@ async fn ask(
     time: &Times,
 ) -> Option<(Result<Answer, Failure>, bool)> {
     let (ask, track) = (Ask::new(&client.worker, request, now), Arc::clone(visit.track()));
+    // Another upstream of a canary's would hide its failure from the evidence.
     let again = visit.is_stables();
     let answered = async {
         let Some(cover) = cover else {
