@@ -69,6 +69,9 @@ pub struct ServiceRoute {
     /// Whether and how stable answers what the canary fails; `None` leaves it failed.
     #[serde(default)]
     pub shield: Option<Shield>,
+    /// How requests are spread over the upstreams of a track.
+    #[serde(default)]
+    pub balance: Balance,
     /// How long requests in flight on a track that has left may still take.
     pub drain: Millis,
     /// Latencies in microseconds above which requests are counted exactly, ascending.
@@ -126,6 +129,17 @@ pub struct TrackRoute {
     /// What they speak.
     #[serde(default)]
     pub protocol: Protocol,
+}
+
+/// How requests are spread over the upstreams of a track.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Balance {
+    /// To the one with fewer requests under way of two drawn by lot.
+    #[default]
+    LeastRequest,
+    /// To each in turn.
+    RoundRobin,
 }
 
 /// What a version speaks.

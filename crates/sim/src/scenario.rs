@@ -69,6 +69,7 @@ pub fn plan(stages: Vec<Stage>) -> Plan {
             idle: Millis::from_secs(60),
         },
         shield: None,
+        balance: rollout::route::Balance::default(),
         drain: Millis::from_secs(10),
         stages,
         bake: Millis::ZERO,

@@ -37,6 +37,8 @@ pub struct PlanFile {
     pub shield: Option<ShieldForm>,
     /// How large a request may be.
     pub limits: Option<LimitsFile>,
+    /// How requests are spread over the upstreams of a version. Default: `least-request`.
+    pub balance: Option<BalanceWord>,
     /// How long requests in flight may still take when a version leaves. Default: `30s`.
     pub drain: Option<Length>,
     /// The stages, in order: traffic rises from one to the next and ends at 100 %.
@@ -78,6 +80,17 @@ pub struct RunFile {
     /// How many processes of it run at once, each with a port of its own: 1 to 100. Default: 1.
     #[schemars(range(min = 1, max = 100))]
     pub replicas: Option<u32>,
+}
+
+/// How requests are spread over the upstreams of a version.
+#[derive(Debug, JsonSchema)]
+pub enum BalanceWord {
+    /// To the one with fewer requests under way of two drawn by lot.
+    #[serde(rename = "least-request")]
+    LeastRequest,
+    /// To each in turn.
+    #[serde(rename = "round-robin")]
+    RoundRobin,
 }
 
 /// What a version speaks.

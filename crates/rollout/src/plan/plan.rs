@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::gate::{Gate, Metric};
-use crate::route::{DoorRoute, HealthCheck, Protocol, Route, Segments, Shield, Sticky, Timeouts};
+use crate::route::{
+    Balance, DoorRoute, HealthCheck, Protocol, Route, Segments, Shield, Sticky, Timeouts,
+};
 use crate::units::{Millis, Weight};
 
 /// How a release of one service reaches its users.
@@ -38,6 +40,9 @@ pub struct Plan {
     /// Whether and how stable answers what the canary fails; `None` leaves it failed.
     #[serde(default)]
     pub shield: Option<Shield>,
+    /// How requests are spread over the upstreams of a version.
+    #[serde(default)]
+    pub balance: Balance,
     /// How long requests in flight may still take when a version leaves.
     pub drain: Millis,
     /// The stages in order; at least one, weights rising, the last at 100 %.

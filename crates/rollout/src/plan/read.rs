@@ -61,6 +61,7 @@ fn meant(root: &Node, findings: &mut Findings<'_>) -> Plan {
         health: service::health(root, findings),
         timeouts,
         shield: shield::read(root, timeouts.answer(), findings),
+        balance: service::balance(root, findings),
         drain: length(
             "drain",
             Millis::from_secs(30),

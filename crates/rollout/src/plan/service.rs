@@ -1,11 +1,11 @@
 //! How users are told apart, how versions are watched, who is told.
 
-use super::findings::Findings;
+use super::findings::{Findings, did_you_mean};
 use super::plan::Webhook;
 use super::run::is_variable;
 use super::value;
 use super::yaml::Node;
-use crate::route::{HealthCheck, Sticky, Timeouts};
+use crate::route::{Balance, HealthCheck, Sticky, Timeouts};
 use crate::units::Millis;
 
 const SECOND: Millis = Millis::from_secs(1);
@@ -81,6 +81,24 @@ pub(super) fn timeouts(plan: &Node, findings: &mut Findings<'_>) -> Timeouts {
         connect: read("connect", SECOND),
         first_byte: read("first_byte", Millis::from_secs(60)),
         idle: read("idle", Millis::from_secs(60)),
+    }
+}
+
+/// How requests are spread over upstreams.
+pub(super) fn balance(plan: &Node, findings: &mut Findings<'_>) -> Balance {
+    let node = plan.get("balance");
+    let Some((node, text)) = node.and_then(|node| Some((node, node.text()?))) else {
+        return Balance::default();
+    };
+    match text {
+        "least-request" => Balance::LeastRequest,
+        "round-robin" => Balance::RoundRobin,
+        _ => {
+            let message = format!("read `{text}`; allowed: `least-request` and `round-robin`");
+            let help = did_you_mean(text, ["least-request", "round-robin"]);
+            findings.error("balance", node.place(), message, help);
+            Balance::default()
+        }
     }
 }
 

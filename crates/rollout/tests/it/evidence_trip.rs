@@ -57,6 +57,7 @@ pub(crate) fn plan() -> Plan {
             idle: seconds(60),
         },
         shield: None,
+        balance: rollout::route::Balance::default(),
         drain: seconds(30),
         stages: vec![stage("canary", 1), stage("ramp", 10), stage("everyone", 100)],
         bake: seconds(3_600),

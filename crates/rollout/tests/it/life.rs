@@ -63,6 +63,7 @@ pub(crate) fn plan() -> Plan {
             idle: MINUTE,
         },
         shield: None,
+        balance: rollout::route::Balance::default(),
         drain: second,
         stages: vec![stage("one", 1), stage("ten", 10), stage("all", 100)],
         bake: MINUTE.times(5),

@@ -216,7 +216,8 @@ fn several_processes_of_a_version_are_asked_for_within_bounds() {
 fn the_service_and_its_surroundings_are_checked() {
     let text = with("service: shop", "service: My_Shop").replace("127.0.0.1:8080", "8080")
         + "health: { path: health, every: 1ms, healthy_after: 0 }\nsticky: { cookie: a, header: b }\n"
-        + "shield: { timeout: 2m, errors: most, header: off }\n";
+        + "shield: { timeout: 2m, errors: most, header: off }\nbalance: round_robin\n"
+        + "timeouts: { total: 10s }\n";
     insta::assert_snapshot!(refused(&text));
 }
 

@@ -62,6 +62,7 @@ impl Core {
             health: plan.health.clone(),
             timeouts: plan.timeouts,
             shield: plan.shield,
+            balance: plan.balance,
             drain: plan.drain,
             latency_limits_us: plan.latency_limits_us(),
         }

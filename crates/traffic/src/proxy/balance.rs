@@ -1,7 +1,8 @@
 //! Which upstream of a track serves a request.
 //!
 //! Of two drawn by lot, the one with fewer requests under way: nearly as even as looking at
-//! all of them, and two threads that draw do not both run to the same one. Only upstreams
+//! all of them, and two threads that draw do not both run to the same one. Or, where that is asked
+//! for, each in turn. Only upstreams
 //! that answer their checks are drawn from; when none does, from all, since an attempt is
 //! better than a certain failure.
 //!
@@ -15,6 +16,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+use rollout::route::Balance;
 
 use super::guard::micros;
 use super::route::Track;
@@ -132,9 +135,19 @@ impl Track {
             return others().next();
         }
         let well = || others().filter(|one| one.health() == Health::Healthy);
-        draw(lot, &|| well().filter(|one| !one.standing.is_out()))
-            .or_else(|| draw(lot, &well))
-            .or_else(|| draw(lot, &others))
+        self.choose(lot, &|| well().filter(|one| !one.standing.is_out()))
+            .or_else(|| self.choose(lot, &well))
+            .or_else(|| self.choose(lot, &others))
+    }
+
+    fn choose<'a, I>(&self, lot: u64, from: &impl Fn() -> I) -> Option<&'a Arc<Upstream>>
+    where
+        I: Iterator<Item = &'a Arc<Upstream>> + Clone,
+    {
+        match self.balance {
+            Balance::LeastRequest => draw(lot, from),
+            Balance::RoundRobin => next(self.turn.fetch_add(1, Ordering::Relaxed), lot, from()),
+        }
     }
 
     /// A request to one of several upstreams went well, or not.
@@ -157,6 +170,20 @@ impl Track {
             tracing::warn!(upstream = %upstream.address, release = %self.release, "left out");
         }
     }
+}
+
+/// The one whose turn it is; the one after it where that is spared, by lot.
+fn next<'a, I>(turn: usize, lot: u64, from: I) -> Option<&'a Arc<Upstream>>
+where
+    I: Iterator<Item = &'a Arc<Upstream>> + Clone,
+{
+    let count = from.clone().count();
+    let first = turn.checked_rem(count)?;
+    let mut round = from.cycle().skip(first).take(count);
+    let due = round.next()?;
+    let spin = (lot >> 32) & 0xffff;
+    let is_taken = |one: &Upstream| spin.checked_rem(1_000) < Some(one.standing.chance());
+    if is_taken(due) { Some(due) } else { round.find(|one| is_taken(one)).or(Some(due)) }
 }
 
 /// One of two drawn by lot.

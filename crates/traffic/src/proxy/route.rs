@@ -1,12 +1,12 @@
 //! What serves now: the snapshot, checked and made ready for the request path.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
-use rollout::route::{Bad, Limits, Route, ServiceRoute, TrackRoute, conflict};
+use rollout::route::{Bad, Balance, Limits, Route, ServiceRoute, TrackRoute, conflict};
 use rollout::units::Weight;
 
 use super::apart::Chosen;
@@ -68,6 +68,9 @@ pub(crate) struct Times {
 pub(crate) struct Track {
     pub release: Arc<str>,
     pub upstreams: Vec<Arc<Upstream>>,
+    pub balance: Balance,
+    /// Whose turn it is, where they take turns.
+    pub turn: AtomicUsize,
     pub ledger: Arc<Ledger>,
     /// Ascending.
     pub limits: Vec<Limit>,

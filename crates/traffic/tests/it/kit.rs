@@ -162,6 +162,7 @@ pub(crate) fn shop(stable: SocketAddr) -> ServiceRoute {
             idle: Millis(20_000),
         },
         shield: None,
+        balance: rollout::route::Balance::default(),
         drain: Millis(10_000),
         latency_limits_us: vec![200_000],
     }

@@ -54,6 +54,7 @@ fn snapshot(epoch: u64, guard_key: &str) -> Snapshot {
             idle: SECOND,
         },
         shield: None,
+        balance: rollout::route::Balance::default(),
         drain: Millis(0),
         latency_limits_us: Vec::new(),
     };

@@ -195,6 +195,7 @@ fn plan() -> Plan {
             idle: Millis::from_secs(60),
         },
         shield: None,
+        balance: rollout::route::Balance::default(),
         drain: Millis::from_secs(10),
         stages: vec![stage("canary", 1), stage("ramp", 10), stage("rollout", 100)],
         bake: Millis::from_secs(3_600),

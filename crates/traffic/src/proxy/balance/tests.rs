@@ -1,5 +1,7 @@
 //! Who is picked, and who is left out.
 
+use std::sync::atomic::AtomicUsize;
+
 use rollout::route::Protocol;
 
 use super::*;
@@ -19,7 +21,8 @@ fn track(count: usize) -> Track {
         Arc::get_mut(upstream).unwrap().standing.born = long_ago;
     }
     let ledger = Arc::new(Ledger::new(1));
-    Track { release: Arc::from("v1"), upstreams, ledger, limits: Vec::new() }
+    let (balance, turn) = (Balance::LeastRequest, AtomicUsize::new(0));
+    Track { release: Arc::from("v1"), upstreams, balance, turn, ledger, limits: Vec::new() }
 }
 
 /// How often each upstream is picked in 10 000 lots.
@@ -92,4 +95,26 @@ fn the_only_upstream_is_tried_even_when_it_is_not_well_and_not_twice() {
     only.set_health(Health::Unhealthy);
     assert_eq!(track.pick(7, None).unwrap().id, only.id);
     assert!(track.pick(7, Some(only.id)).is_none());
+}
+
+#[test]
+fn upstreams_that_take_turns_share_exactly_whoever_is_busy() {
+    let mut track = track(4);
+    track.balance = Balance::RoundRobin;
+    let _busy = Busy::on(&track.upstreams[0]);
+    assert_eq!(shares(&track), [2_500; 4]);
+    track.upstreams[1].set_health(Health::Unhealthy);
+    let shares = shares(&track);
+    assert!(shares[1] == 0 && shares.iter().all(|share| [0, 3_333, 3_334].contains(share)));
+    let (first, other) = (track.pick(7, None).unwrap(), track.pick(7, None).unwrap());
+    assert_ne!(first.id, other.id, "whatever is drawn");
+}
+
+#[test]
+fn one_that_just_became_well_is_passed_over_in_most_turns() {
+    let mut track = track(3);
+    track.balance = Balance::RoundRobin;
+    track.upstreams[1].standing.well();
+    let shares = shares(&track);
+    assert!((100..1_500).contains(&shares[1]), "{shares:?}");
 }

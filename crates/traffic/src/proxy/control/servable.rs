@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use rollout::route::{ServiceRoute, Snapshot, TrackRoute};
 use rollout::units::{Millis, Weight};
@@ -171,6 +172,8 @@ impl Control {
         Track {
             release: Arc::from(track.release.as_str()),
             upstreams: once.into_iter().map(upstream).collect(),
+            balance: route.balance,
+            turn: AtomicUsize::new(0),
             limits: route.latency_limits_us.iter().map(limit).collect(),
             ledger,
         }
