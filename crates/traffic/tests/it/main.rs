@@ -26,6 +26,7 @@ mod shield;
 mod shield_load;
 mod snapshots;
 mod splitting;
+mod swaps;
 mod tls;
 mod total;
 mod tunnels;
