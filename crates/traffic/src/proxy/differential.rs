@@ -7,10 +7,13 @@
 //! ```text
 //! SLUICE_FUZZ_RUNS=50000000 SLUICE_FUZZ_SEED=1 cargo test -p traffic --release differential -- --nocapture
 //! ```
+//!
+//! `crates/traffic/fuzz` holds the same comparisons for a fuzzer that is led by coverage.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::compare::{forwarded, head, passed_on};
 use super::head::HeadReader;
 
 const LINE_ENDS: &[&str] = &["\r\n", "\n", "\r", "\r\r\n"];
@@ -148,6 +151,24 @@ impl Draw {
         }
     }
 
+    /// A body in chunks, most of them as long as they say.
+    fn body(&mut self) -> Vec<u8> {
+        let mut text = String::new();
+        for _ in 0..self.below(4) {
+            let (size, end) = (self.seldom(SIZES), self.seldom(LINE_ENDS));
+            let data = ["hello", "", "helloworld"][self.below(12).saturating_sub(9)];
+            write!(text, "{size}\r\n{data}{end}").unwrap();
+        }
+        write!(text, "0{}", self.seldom(LINE_ENDS)).unwrap();
+        if self.below(3) == 0 {
+            write!(text, "{}: {}\r\n", self.seldom(NAMES), self.of(VALUES)).unwrap();
+        }
+        text.push_str("\r\n");
+        let mut bytes = text.into_bytes();
+        self.mutate(&mut bytes);
+        bytes
+    }
+
     fn head(&mut self) -> Vec<u8> {
         let mut text = String::new();
         if self.below(20) == 0 {
@@ -172,93 +193,6 @@ impl Draw {
     }
 }
 
-/// What a head says, as far as framing and routing go.
-#[derive(Debug, PartialEq)]
-struct Meant {
-    end: usize,
-    length: Option<u64>,
-    chunked: bool,
-}
-
-/// Byte by byte; `None` refuses, and 0 is the end of a head that is not whole.
-fn ours(bytes: &[u8]) -> Option<Meant> {
-    let mut reader = HeadReader::new();
-    for (n, byte) in bytes.iter().enumerate() {
-        reader.read(&[*byte]).ok()?;
-        if reader.heads() == 1 {
-            let (length, chunked) = reader.framing();
-            return Some(Meant { end: n + 1, length, chunked });
-        }
-    }
-    Some(Meant { end: 0, length: None, chunked: false })
-}
-
-/// Whether it refuses the same bytes cut in two at `cut`.
-fn refuses_in_two(bytes: &[u8], cut: usize) -> bool {
-    let mut reader = HeadReader::new();
-    let (first, second) = bytes.split_at(cut);
-    reader.read(first).and_then(|()| reader.read(second)).is_err()
-}
-
-/// How httparse reads it, and why we would refuse what it takes.
-fn theirs(bytes: &[u8]) -> Option<(Meant, Option<&'static str>)> {
-    let mut fields = [httparse::EMPTY_HEADER; 64];
-    let mut request = httparse::Request::new(&mut fields);
-    let end = match request.parse(bytes).ok()? {
-        httparse::Status::Complete(end) => end,
-        httparse::Status::Partial => {
-            return Some((Meant { end: 0, length: None, chunked: false }, None));
-        }
-    };
-    let all = |name: &str| -> Vec<&[u8]> {
-        let named = request.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
-        named.map(|field| field.value.trim_ascii()).collect()
-    };
-    let (lengths, codings, hosts) = (all("content-length"), all("transfer-encoding"), all("host"));
-    let number = |value: &&[u8]| std::str::from_utf8(value).ok()?.parse::<u64>().ok();
-    let meant = Meant {
-        end,
-        length: lengths.first().and_then(number),
-        chunked: codings.first().is_some_and(|value| value.eq_ignore_ascii_case(b"chunked")),
-    };
-    let head = &bytes[..end];
-    let http_11 = request.version == Some(1);
-    let host = |value: &&[u8]| {
-        !value.is_empty()
-            && value
-                .iter()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(byte))
-    };
-    let plain =
-        |value: &&[u8]| (1..=18).contains(&value.len()) && value.iter().all(u8::is_ascii_digit);
-    let begins = head.iter().position(|byte| !b"\r\n".contains(byte)).unwrap_or_default();
-    let why = [
-        (
-            "a bare LF",
-            head.iter()
-                .enumerate()
-                .any(|(n, &byte)| byte == b'\n' && (n == 0 || head[n - 1] != b'\r')),
-        ),
-        ("empty lines", begins > 8),
-        ("the hosts", hosts.len() > 1 || (http_11 && hosts.is_empty()) || !hosts.iter().all(host)),
-        ("the length", lengths.len() > 1 || !lengths.iter().all(plain)),
-        (
-            "the coding",
-            !codings.is_empty()
-                && (codings.len() > 1 || !meant.chunked || !http_11 || !lengths.is_empty()),
-        ),
-        (
-            "the target",
-            request
-                .path
-                .unwrap_or_default()
-                .bytes()
-                .any(|byte| byte <= b' ' || byte == 0x7f || byte == b'#'),
-        ),
-    ];
-    Some((meant, why.iter().find(|(_, so)| *so).map(|(why, _)| *why)))
-}
-
 fn number_of(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |text| text.parse().expect("a whole number"))
 }
@@ -271,35 +205,30 @@ fn what_is_let_through_means_the_same_to_httparse_and_what_is_not_has_a_reason()
     let mut outcomes: BTreeMap<&'static str, u64> = BTreeMap::new();
     for run in 0..runs {
         let bytes = draw.head();
-        let text = || format!("run {run} of seed {seed}: {:?}", String::from_utf8_lossy(&bytes));
-        let (mine, other) = (ours(&bytes), theirs(&bytes));
-        let whole = refuses_in_two(&bytes, 0);
-        assert_eq!(refuses_in_two(&bytes, draw.below(bytes.len())), whole, "cut, {}", text());
-        let outcome = match (mine, other) {
-            (Some(mine), Some((other, _))) if mine.end > 0 => {
-                assert_eq!(mine, other, "{}", text());
-                "both take it, as the same"
-            }
-            (Some(mine), None) => {
-                assert_eq!(mine.end, 0, "taken by us alone: {}", text());
-                "theirs refuses before ours has all of it"
-            }
-            (Some(_), Some((other, why))) => {
-                assert!(other.end == 0 || why.is_some(), "only theirs has all of it: {}", text());
-                "neither has all of it"
-            }
-            (None, None) => "both refuse it",
-            (None, Some((other, _))) if other.end == 0 => {
-                "ours refuses before theirs has all of it"
-            }
-            (None, Some((_, why))) => {
-                why.unwrap_or_else(|| panic!("no reason to refuse {}", text()))
-            }
-        };
+        let cut = draw.below(bytes.len());
+        let told = || format!("run {run} of seed {seed}: {:?}", String::from_utf8_lossy(&bytes));
+        let outcome =
+            std::panic::catch_unwind(|| head(&bytes, cut)).unwrap_or_else(|_| panic!("{}", told()));
         *outcomes.entry(outcome).or_default() += 1;
     }
     println!("{runs} heads of seed {seed}, no disagreement: {outcomes:#?}");
     assert!(runs < 10_000 || outcomes["both take it, as the same"] > runs / 50, "{outcomes:?}");
+}
+
+#[test]
+fn a_plain_request_goes_on_as_one_request() {
+    let (runs, mut draw) = (number_of("SLUICE_FUZZ_RUNS", 20_000), Draw(7));
+    let taken = (0..runs).filter(|_| forwarded(&draw.head())).count() as u64;
+    println!("{taken} of {runs} heads are plain and go on as one request");
+    assert!(taken > runs / 100, "{taken}");
+}
+
+#[test]
+fn a_body_in_chunks_goes_on_as_the_same_body() {
+    let (runs, mut draw) = (number_of("SLUICE_FUZZ_RUNS", 20_000), Draw(7));
+    let taken = (0..runs).filter(|_| passed_on(&draw.body())).count() as u64;
+    println!("{taken} of {runs} bodies are read and go on as the same");
+    assert!(taken > runs / 100, "{taken}");
 }
 
 #[test]

@@ -109,7 +109,7 @@ impl HeadReader {
     }
 
     /// What the last head said of its body: its length, and whether it is chunked.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) const fn framing(&self) -> (Option<u64>, bool) {
         (self.facts.length, self.facts.chunked)
     }

@@ -8,6 +8,8 @@ mod body;
 mod books;
 mod by_host;
 mod claims;
+#[cfg(any(test, fuzzing))]
+pub mod compare;
 mod connect;
 mod connection;
 mod control;

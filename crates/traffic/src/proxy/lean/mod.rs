@@ -36,3 +36,5 @@ mod tail;
 pub(crate) use cut::Cut;
 pub(crate) use pipe::Pipe;
 pub(crate) use serve::{Going, serve};
+#[cfg(any(test, fuzzing))]
+pub(crate) use {chunks::Chunks, request::Outgoing, request::Plain};
