@@ -319,8 +319,9 @@ impl HeadReader {
 pub(crate) fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = memchr::memchr(b':', line)?;
     let (name, value) = line.split_at_checked(colon)?;
-    let value = value.get(1..)?.trim_ascii();
-    (is_token(name) && is_plain(value)).then_some((name, value))
+    let value = value.get(1..)?;
+    // Blanks are trimmed after that: what else counts as white space is a control byte here.
+    (is_token(name) && is_plain(value)).then_some((name, value.trim_ascii()))
 }
 
 fn is_token(bytes: &[u8]) -> bool {

@@ -1,11 +1,14 @@
-//! Clients other people wrote: curl and h2load. `./test` installs them.
+//! Clients and servers other people wrote: curl, h2load, gRPC's own. `./test` installs them.
 
 use std::net::SocketAddr;
+use std::process::Stdio;
 
 use http::Response;
 use http_body_util::BodyExt;
-use rollout::route::TlsRoute;
+use rollout::route::{Protocol, TlsRoute};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
+use traffic::Health;
 
 use crate::kit::{Backend, counted, full, observed, proxy, shop, until};
 
@@ -72,4 +75,30 @@ async fn h2load_loses_no_request_on_a_few_connections_with_many_streams() {
     let counted = counted(&proxy, "v1");
     assert_eq!((counted.counts.requests, counted.counts.failures), (3_000, 0));
     assert_eq!(counted.bytes_out, 30_000_000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_of_grpcs_own_client_reach_grpcs_own_server_and_come_back_whole() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/data/grpc_peer.py");
+    // Debian's, which has its packages.
+    let python = "/usr/bin/python3";
+    let mut server = Command::new(python)
+        .args([script, "serve"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut port = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut port).await.unwrap();
+    let mut service = shop(format!("127.0.0.1:{}", port.trim()).parse().unwrap());
+    service.stable.as_mut().unwrap().protocol = Protocol::H2c;
+    "/grpc.health.v1.Health/Check".clone_into(&mut service.health.path);
+    let (proxy, address) = proxy(service).await;
+    assert_eq!(observed(&proxy, "shop").upstreams[0].health, Health::Healthy);
+    let told = run(python, &[script, "call", &address.to_string()]).await;
+    assert_eq!(told, "all as it should be\n");
+    until("all are over", || observed(&proxy, "shop").in_flight.is_empty()).await;
+    let counted = counted(&proxy, "v1");
+    assert_eq!((counted.counts.requests, counted.counts.failures), (205, 1));
 }

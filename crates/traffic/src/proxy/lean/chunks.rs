@@ -105,7 +105,9 @@ impl Chunks {
     /// Blanks after the number are forgiven: servers that pad it are about, and the client gets
     /// a number without.
     fn size(&mut self, line: &[u8]) -> Result<(), Malformed> {
-        let number = line.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii_end();
+        let number = line.split(|&byte| byte == b';').next().unwrap_or_default();
+        let blanks = number.iter().rev().take_while(|&byte| matches!(byte, b' ' | b'\t')).count();
+        let number = number.get(..number.len().saturating_sub(blanks)).unwrap_or_default();
         let plain = (1..=15).contains(&number.len()) && number.iter().all(u8::is_ascii_hexdigit);
         let number = std::str::from_utf8(number).ok().filter(|_| plain).ok_or(Malformed)?;
         let size = u64::from_str_radix(number, 16).map_err(|_| Malformed)?;

@@ -47,6 +47,7 @@ fn what_is_no_chunk_is_refused() {
         b"1\na\r\n",
         b"1\r\nab\r\n",
         b"1 1\r\na\r\n",
+        b"1\x0c\r\na\r\n",
         b"1234567890123456\r\n",
         b"0\r\nno field\r\n\r\n",
         b"0\r\n x: 1\r\n\r\n",
