@@ -33,8 +33,9 @@ fn is_root(path: &str, package: &str) -> bool {
             | ["tests", "it", "main.rs"]
             | ["src", "bin", _]
             | ["src", "bin", _, "main.rs"]
-            | ["benches" | "examples", _]
+            | ["benches" | "examples" | "fuzz_targets", _]
             | ["benches" | "examples", _, "main.rs"]
+            | ["fuzz", "fuzz_targets", _]
     )
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use http::header::CONNECTION;
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use rollout::units::{Millis, Weight};
@@ -151,8 +152,11 @@ async fn a_service_that_leaves_closes_its_door_and_finishes_what_is_in_flight() 
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert!(refused, "the door is closed");
+    // It is closed, or about to be: who asks just then is told that it was the last time.
+    let told = idle.send(Request::get("/").body(full("")).unwrap()).await;
     assert!(
-        idle.send(Request::get("/").body(full("")).unwrap()).await.is_err(),
+        told.is_ok_and(|told| told.status == 503 && told.headers[CONNECTION] == "close")
+            || idle.send(Request::get("/").body(full("")).unwrap()).await.is_err(),
         "idle connections are closed"
     );
     gate.add_permits(1);
