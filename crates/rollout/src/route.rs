@@ -160,6 +160,9 @@ pub struct CanaryRoute {
     pub track: TrackRoute,
     /// Who may meet it.
     pub weight: Weight,
+    /// Of how many requests that stable answers it gets a copy, its answer thrown away.
+    #[serde(default, skip_serializing_if = "Weight::is_zero")]
+    pub mirror: Weight,
     /// The salt of [`crate::bucket::bucket`]: the rollout's id, so that each rollout draws
     /// its own users.
     pub salt: String,

@@ -49,6 +49,11 @@ impl Weight {
         self.0
     }
 
+    /// Whether it is [`Self::ZERO`].
+    pub const fn is_zero(&self) -> bool {
+        self.0 == 0
+    }
+
     /// The share as a fraction, 0.0..=1.0.
     pub fn fraction(self) -> f64 {
         f64::from(self.0) / 100_000.0

@@ -83,7 +83,7 @@ pub fn plan(stages: Vec<Stage>) -> Plan {
 
 /// A stage with gates.
 pub fn stage(name: &str, weight: Weight, soak: Millis, gates: Vec<Gate>) -> Stage {
-    Stage { name: name.to_owned(), weight, soak, gates }
+    Stage { name: name.to_owned(), weight, mirror: Weight::ZERO, soak, gates }
 }
 
 /// Fewer failed requests than `limit` (0..1), or else.

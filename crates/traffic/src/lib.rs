@@ -23,6 +23,7 @@
 //!                            counted apart, heard of by no gate and no guard
 //!   -> bucket     split      rollout::bucket(salt, key) against the weight in force, which is
 //!   -> track                 zero while the canary is shut out or has no healthy upstream
+//!   -> copy       mirror     of some safe requests, to a canary without users; nobody waits for it
 //!   -> upstream   balance    the less busy of two healthy ones
 //!   -> connection pool       this thread's kept ones, in turn; else connect: few at once
 //!   -> forward    lean       plain HTTP/1.1, by the client's own task

@@ -40,6 +40,9 @@ pub(super) fn lines(tracks: &[TrackView], width: usize) -> Vec<Line> {
                 lines.extend(wrapped(margin, &text, width, Tone::Plain));
             }
         }
+        if let Some(mirrored) = &track.totals.mirrored {
+            lines.extend(wrapped(margin, &format!("mirrored: {mirrored}"), width, Tone::Plain));
+        }
     }
     lines
 }

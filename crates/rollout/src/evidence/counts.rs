@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::logs::real;
+use super::mirrored::Mirrored;
 use crate::route::Bad;
 use crate::units::Timestamp;
 
@@ -24,6 +25,9 @@ pub struct TrackCounts {
     /// What those met who are on one side by their segment: likewise.
     #[serde(default, skip_serializing_if = "Apart::is_none")]
     pub segments: Apart,
+    /// Copies of requests that stable answered: likewise. `None` without any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirrored: Option<Box<Mirrored>>,
     /// For each latency limit of the plan, ascending: requests slower than it, or failed.
     pub slower_than: Vec<u64>,
     /// Latency to the first byte, sparse: (bucket of [`super::histogram`], requests).

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 
 use super::event::{Created, Event};
 use super::judge::verdicts;
-use super::record::StageRecord;
+use super::record::{StageRecord, met};
 use super::state::{End, Pause, Phase, Rollout, Running, State};
 use crate::evidence::{Block, GateSpec, GateState, Reading, Tally, gate_specs};
 use crate::plan::{Gate, Plan};
-use crate::units::{Millis, Timestamp};
+use crate::units::{Millis, Timestamp, Weight};
 
 impl Rollout {
     /// The rollout a first event creates.
@@ -111,7 +111,7 @@ impl Rollout {
         let Some(running) = self.running().cloned() else {
             return;
         };
-        let weight = self.stage().map_or(crate::units::Weight::FULL, |stage| stage.weight);
+        let weight = self.stage().map_or(Weight::FULL, |stage| stage.weight);
         self.records.push(StageRecord::begin("bake".to_owned(), weight, at));
         self.state = State::Running(Running {
             phase: Phase::Bake,
@@ -145,11 +145,12 @@ impl Rollout {
         let length = counted_length(plan, block);
         running.counted_to = running.counted_to.max(block.to);
         running.elapsed = running.elapsed.plus(length);
+        let weight = plan.stages.get(running.stage).map_or(Weight::FULL, |stage| stage.weight);
         if let Reading::Counts(counts) = &block.canary
-            && counts.requests > 0
+            && met(weight, counts) > 0
             && !running.held_low
         {
-            running.requests = running.requests.saturating_add(counts.requests);
+            running.requests = running.requests.saturating_add(met(weight, counts));
             running.observed = running.observed.plus(length);
         }
         running.held_low = is_held_low(plan, running);

@@ -16,6 +16,8 @@ pub struct Desired<'a> {
     pub canary: Option<&'a Release>,
     /// Who may meet the canary.
     pub weight: Weight,
+    /// Of how many of stable's requests it gets a copy.
+    pub mirror: Weight,
     /// Names what the guard judges: it begins anew when this changes.
     pub guard_key: String,
     /// What shuts the gate at once.
@@ -41,5 +43,6 @@ pub fn desired(rollout: &Rollout) -> Desired<'_> {
         }
         None => (format!("{}/-", rollout.id), Vec::new()),
     };
-    Desired { stable, canary, weight: rollout.weight(), guard_key, trips }
+    let (weight, mirror) = (rollout.weight(), rollout.mirror());
+    Desired { stable, canary, weight, mirror, guard_key, trips }
 }

@@ -52,11 +52,8 @@ pub fn explain(rollout: &Rollout, event: &Event) -> String {
 }
 
 fn explain_stage(rollout: &Rollout, subject: &str, index: usize, advance: &Advance) -> String {
-    let (name, weight) = rollout
-        .plan
-        .stages
-        .get(index)
-        .map_or(("?", String::new()), |s| (&*s.name, s.weight.to_string()));
+    let (name, weight) =
+        rollout.plan.stages.get(index).map_or(("?", String::new()), |s| (&*s.name, s.exposure()));
     format!("{subject} entered stage {name} at {weight}{}", explain_advance(advance))
 }
 

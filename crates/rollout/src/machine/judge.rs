@@ -3,7 +3,7 @@
 use super::event::{Advance, Cause, Event, GateVerdict};
 use super::state::{Phase, Rollout, Running, State};
 use crate::evidence::{Answer, gate_specs};
-use crate::plan::{Gate, Then};
+use crate::plan::{Gate, Stage, Then};
 use crate::units::Millis;
 
 /// What every gate of the stage under way says now, in the plan's order; nothing when no
@@ -94,7 +94,9 @@ fn lacking_traffic(rollout: &Rollout, running: &Running) -> Vec<String> {
     }
     let needed = rollout.plan.min_requests;
     if running.requests < needed && running.phase == Phase::Stage {
-        reasons.push(format!("the canary had {} of at least {needed} requests", running.requests));
+        let mirrors = rollout.stage().is_some_and(Stage::mirrors);
+        let what = if mirrors { "compared copies" } else { "requests" };
+        reasons.push(format!("the canary had {} of at least {needed} {what}", running.requests));
     }
     reasons
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::event::GateVerdict;
-use crate::evidence::{Apart, Reading, TrackCounts, histogram};
+use crate::evidence::{Apart, Mirrored, Reading, TrackCounts, histogram, mirrored};
 use crate::units::{Millis, Timestamp, Weight};
 
 /// One stage, or the bake, from its start to its end.
@@ -49,6 +49,9 @@ pub struct TrackTotals {
     /// What those met who are on one side by their segment: likewise.
     #[serde(default, skip_serializing_if = "Apart::is_none")]
     pub segments: Apart,
+    /// What became of copies of requests that stable answered: likewise. `None` without any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirrored: Option<Box<Mirrored>>,
     /// Latency to the first byte, sparse, in buckets of [`histogram`].
     pub latency: Vec<(u16, u64)>,
 }
@@ -62,6 +65,7 @@ impl TrackTotals {
             shielded: 0,
             testers: Apart::NONE,
             segments: Apart::NONE,
+            mirrored: None,
             latency: Vec::new(),
         }
     }
@@ -88,6 +92,7 @@ impl TrackTotals {
         self.shielded = self.shielded.saturating_add(counts.shielded);
         self.testers = self.testers.plus(counts.testers);
         self.segments = self.segments.plus(counts.segments);
+        mirrored::merge(&mut self.mirrored, counts.mirrored.as_deref());
         histogram::merge(&mut self.latency, &counts.latency);
     }
 }
@@ -112,7 +117,7 @@ impl StageRecord {
         match canary {
             Reading::Counts(counts) => {
                 self.canary.add(counts);
-                if counts.requests > 0 {
+                if met(self.weight, counts) > 0 {
                     self.observed = self.observed.plus(length);
                 }
             }
@@ -123,6 +128,13 @@ impl StageRecord {
             Reading::Missing(_) => self.stable_unknown = self.stable_unknown.plus(length),
         }
     }
+}
+
+/// What a stage of this weight is about: the canary's requests, or where it has none to answer,
+/// the copies that could be compared.
+pub(super) fn met(weight: Weight, counts: &TrackCounts) -> u64 {
+    let copies = || counts.mirrored.as_ref().map_or(0, |mirrored| mirrored.compared);
+    if weight.is_zero() { copies() } else { counts.requests }
 }
 
 #[cfg(test)]
@@ -145,5 +157,17 @@ mod tests {
         assert_eq!(record.unknown, Millis(3_000));
         assert_eq!(record.stable_unknown, Millis(43_000));
         assert_eq!((record.canary.requests, record.stable.requests), (6, 195));
+    }
+
+    #[test]
+    fn where_nobody_meets_the_canary_time_with_copies_is_observed() {
+        let mut record = StageRecord::begin("shadow".to_owned(), Weight::ZERO, Timestamp(0));
+        let mirrored = Mirrored { sent: 3, compared: 2, ..Mirrored::default() };
+        let mirrored = Some(Box::new(mirrored));
+        let copies = TrackCounts { mirrored, ..TrackCounts::default() };
+        record.add(&Reading::Counts(copies), &counts(95), Millis(10));
+        record.add(&counts(7), &counts(95), Millis(200));
+        assert_eq!(record.observed, Millis(10));
+        assert_eq!(record.canary.mirrored.unwrap().compared, 2);
     }
 }

@@ -237,4 +237,9 @@ impl Rollout {
         };
         running.limit.map_or(stage.weight, |limit| limit.min(stage.weight))
     }
+
+    /// Of how many requests the canary should get a copy now.
+    pub fn mirror(&self) -> Weight {
+        self.running().and(self.stage()).map_or(Weight::ZERO, |stage| stage.mirror)
+    }
 }

@@ -315,8 +315,10 @@ pub struct StageFile {
     /// The name, unique in the plan.
     #[schemars(regex(pattern = "^[a-z][a-z0-9-]{0,39}$"), example = &"canary")]
     pub name: String,
-    /// Who may meet the new release, in steps of 0.001 %.
+    /// Who may meet the new release, in steps of 0.001 %; `0%` with `mirror`.
     pub traffic: Share,
+    /// Of how many safe requests the new release gets a copy while it has no traffic.
+    pub mirror: Option<Share>,
     /// Time with traffic the stage lasts at least. Only the last stage may leave it out.
     pub r#for: Option<Length>,
     /// What must hold all through the stage.

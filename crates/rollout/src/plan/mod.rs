@@ -15,6 +15,7 @@ mod gates;
 mod limit;
 mod listen;
 mod metric;
+mod mirror;
 #[expect(clippy::module_inception, reason = "the file that holds Plan is called plan")]
 mod plan;
 mod quantity;

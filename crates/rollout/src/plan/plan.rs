@@ -69,6 +69,9 @@ pub struct Stage {
     pub name: String,
     /// Who may meet the canary.
     pub weight: Weight,
+    /// Of how many requests it gets a copy while nobody meets it; zero where `weight` is not.
+    #[serde(default, skip_serializing_if = "Weight::is_zero")]
+    pub mirror: Weight,
     /// Observed time (time with traffic) the stage must last at least.
     pub soak: Millis,
     /// What is watched.
@@ -133,6 +136,22 @@ pub struct Webhook {
 /// No Pass on fewer blocks of evidence with traffic: with two, the spread between blocks is a
 /// guess.
 pub const MIN_BLOCKS: u32 = 3;
+
+impl Stage {
+    /// Who meets the canary, as people read it: `10%`, or `0% with copies of 10%`.
+    pub fn exposure(&self) -> String {
+        if self.mirrors() {
+            format!("{} with copies of {}", self.weight, self.mirror)
+        } else {
+            self.weight.to_string()
+        }
+    }
+
+    /// Whether it sends copies instead of users.
+    pub const fn mirrors(&self) -> bool {
+        self.weight.is_zero()
+    }
+}
 
 impl Plan {
     /// How long `stage` lasts at least, with traffic all the time: its soak, and with gates

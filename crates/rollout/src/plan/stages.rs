@@ -6,6 +6,7 @@ use super::findings::Findings;
 use super::gate::{Gate, Test, Then};
 use super::gates;
 use super::limit::Around;
+use super::mirror;
 use super::plan::{MIN_BLOCKS, Stage};
 use super::value::{self, LONG};
 use super::yaml::Node;
@@ -48,18 +49,20 @@ fn stage(
     findings: &mut Findings<'_>,
 ) -> (Stage, Option<Weight>) {
     let weight = node.get("traffic").and_then(|node| weight(node, findings));
+    let mirror = mirror::read(node, weight, findings);
     let Frame { block, answer } = frame;
     let around = Around { block, answer, weight };
     let stage = Stage {
         name: value::name(node, "name", "stage-name", findings),
         weight: weight.unwrap_or_default(),
+        mirror,
         soak: soak(node, last, block, findings),
         gates: gates::read(node, around, findings),
     };
     let watched = ["gates", "rollback_when"]
         .iter()
         .any(|key| node.get(key).is_some_and(|gates| !gates.entries().is_empty()));
-    if !watched && !node.entries().is_empty() {
+    if !watched && !node.entries().is_empty() && weight != Some(Weight::ZERO) {
         let message = format!("stage `{}` has no gates, so nothing is watched", stage.name);
         let help = Some("write `gates: { error_rate: below 1% }`".to_owned());
         findings.warning("stage-without-gates", node.place(), message, help);
@@ -86,14 +89,9 @@ fn hard_to_judge(node: &Node, stage: &Stage, findings: &mut Findings<'_>) {
     }
 }
 
-fn weight(node: &Node, findings: &mut Findings<'_>) -> Option<Weight> {
+pub(super) fn weight(node: &Node, findings: &mut Findings<'_>) -> Option<Weight> {
     let text = node.text()?;
     let share = value::share_of(text, node.place(), findings)?;
-    if share == 0 {
-        let message = format!("read `{text}`; allowed: more than 0%");
-        findings.error("out-of-range", node.place(), message, None);
-        return None;
-    }
     if share.checked_rem(1_000) != Some(0) {
         let message = format!("read `{text}`; allowed: steps of 0.001%");
         findings.error("invalid-percentage", node.place(), message, None);
@@ -165,7 +163,8 @@ fn check_weights(nodes: &[Node], stages: &[(Stage, Option<Weight>)], findings: &
         let (Some(node), Some(weight)) = (node.get("traffic"), *weight) else {
             continue;
         };
-        if weight <= before {
+        // Before the first users there may be several stages of copies.
+        if weight <= before && weight > Weight::ZERO || weight < before {
             let message = format!(
                 "read {weight} after a stage of {before}; allowed: more than the stage before"
             );

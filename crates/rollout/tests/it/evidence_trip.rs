@@ -20,6 +20,7 @@ pub(crate) fn plan() -> Plan {
     let stage = |name: &str, percent: u32| Stage {
         name: name.into(),
         weight: Weight::percent(percent),
+        mirror: Weight::ZERO,
         soak: seconds(7_200),
         gates: vec![
             gate(Metric::ErrorRate, below, Then::RollBack),

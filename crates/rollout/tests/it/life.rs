@@ -35,6 +35,7 @@ pub(crate) fn plan() -> Plan {
     let stage = |name: &str, percent: u32| Stage {
         name: name.to_owned(),
         weight: Weight::percent(percent),
+        mirror: Weight::ZERO,
         soak: MINUTE.times(10),
         gates: vec![gate(Then::RollBack)],
     };

@@ -1,9 +1,9 @@
 //! The life of a rollout, told in the order it is lived.
 
-use rollout::evidence::{Answer, Block, Reading, TrackCounts};
+use rollout::evidence::{Answer, Block, Mirrored, Reading, TrackCounts};
 use rollout::machine::{
-    Cause, Command, End, Input, Outcome, Rollout, State, TripFacts, deliveries, desired, next_wake,
-    why,
+    Cause, Command, End, Input, Outcome, Rollout, State, TripFacts, deliveries, desired, explain,
+    next_wake, why,
 };
 use rollout::plan::Then;
 use rollout::units::{Millis, Timestamp, Weight};
@@ -17,6 +17,49 @@ fn a_first_release_serves_as_soon_as_it_is_well() {
     assert_eq!(life.at(), "- 0% deploying");
     assert_eq!(life.takes(Input::Outcome(Outcome::Deployed)), ["promoted"]);
     assert_eq!(desired(&life.rollout).stable.map(|it| &*it.version), Some("v1"));
+}
+
+#[test]
+fn a_stage_of_copies_ends_on_time_with_copies_and_enough_of_them() {
+    let mut plan = plan();
+    let shadow = &mut plan.stages[0];
+    (shadow.weight, shadow.mirror) = (Weight::ZERO, Weight::percent(20));
+    shadow.gates.clear();
+    shadow.soak = Millis::from_secs(90);
+    let mut life = Life::asked_for(plan, 2);
+    life.takes(Input::Turn(Some(release("shop-1", "v1"))));
+    assert_eq!(desired(&life.rollout).mirror, Weight::ZERO);
+    life.takes(Input::Outcome(Outcome::Deployed));
+    let wanted = desired(&life.rollout);
+    assert_eq!(
+        (wanted.weight, wanted.mirror, wanted.trips.len()),
+        (Weight::ZERO, Weight::percent(20), 0)
+    );
+    let started = life.log.last().map(|(_, event)| explain(&life.rollout, event)).unwrap();
+    assert!(started.contains("entered stage one at 0% with copies of 20%"), "{started}");
+    // What was not compared is no time with copies, and what differs holds nobody.
+    let mut window = |sent, compared| {
+        let copies = Mirrored { sent, compared, different: compared, ..Mirrored::default() };
+        let mirrored = (sent > 0).then(|| Box::new(copies));
+        let canary = TrackCounts { mirrored, ..TrackCounts::default() };
+        let stable = TrackCounts { requests: 1_000, ..TrackCounts::default() };
+        life.block(Reading::Counts(canary), Reading::Counts(stable)).len()
+    };
+    assert_eq!((window(0, 0), window(9, 0), window(30, 30)), (1, 1, 2), "held once it is late");
+    assert_eq!((window(30, 30), window(30, 30)), (1, 1), "the soak is over, 90 is not 100");
+    assert!(
+        why(&life.rollout).contains("90 of at least 100 compared copies"),
+        "{}",
+        why(&life.rollout)
+    );
+    let canary = TrackCounts {
+        mirrored: Some(Box::new(Mirrored { compared: 10, ..Mirrored::default() })),
+        ..TrackCounts::default()
+    };
+    let none = Reading::Counts(TrackCounts::default());
+    assert_eq!(life.block(Reading::Counts(canary), none), ["block_observed", "stage_started"]);
+    let wanted = desired(&life.rollout);
+    assert_eq!((wanted.weight, wanted.mirror), (Weight::percent(10), Weight::ZERO));
 }
 
 #[test]

@@ -8,4 +8,5 @@ mod evidence_vectors;
 mod life;
 mod machine;
 mod plan;
+mod plan_mirror;
 mod queue;

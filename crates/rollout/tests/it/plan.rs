@@ -19,24 +19,24 @@ stages:
   - { name: all, traffic: 100%, gates: { error_rate: below 1% } }
 ";
 
-fn plan(text: &str) -> (Plan, Vec<Finding>) {
+pub(crate) fn plan(text: &str) -> (Plan, Vec<Finding>) {
     read("sluice.yaml", text)
         .unwrap_or_else(|found| panic!("{}", render("sluice.yaml", text, &found, false)))
 }
 
 /// The report on a plan that must be refused.
-fn refused(text: &str) -> String {
+pub(crate) fn refused(text: &str) -> String {
     let found = read("sluice.yaml", text).expect_err("the plan is broken");
     render("sluice.yaml", text, &found, false)
 }
 
 /// [`LEAST`] with one piece written differently.
-fn with(old: &str, new: &str) -> String {
+pub(crate) fn with(old: &str, new: &str) -> String {
     assert!(LEAST.contains(old), "{old} is in the plan");
     LEAST.replacen(old, new, 1)
 }
 
-fn codes(text: &str) -> Vec<&'static str> {
+pub(crate) fn codes(text: &str) -> Vec<&'static str> {
     let found = read("sluice.yaml", text).map_or_else(|found| found, |(_, found)| found);
     found.iter().map(|finding| finding.code).collect()
 }

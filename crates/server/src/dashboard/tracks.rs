@@ -39,6 +39,7 @@ pub(super) fn render(view: &RolloutView) -> Markup {
                             ", " (who) " apart: " (apart.requests) " (" (apart.failures) " failed)"
                         }
                     }
+                    @if let Some(mirrored) = &track.totals.mirrored { ", mirrored: " (mirrored) }
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::report::{GateReport, Report, StageReport, TrackReport};
+use super::report::{GateReport, MirrorReport, Report, StageReport, TrackReport};
 use rollout::units::Millis;
 
 /// The report as Markdown (`CommonMark` with tables).
@@ -84,6 +84,9 @@ fn one_stage(text: &mut String, stage: &StageReport) {
         }
     }
     line!(text);
+    if let Some(mirror) = &stage.mirror {
+        copies(text, mirror);
+    }
     if stage.gates.is_empty() {
         line!(text, "It had no gates, or ended before they were asked.");
     } else {
@@ -95,6 +98,24 @@ fn one_stage(text: &mut String, stage: &StageReport) {
         for gate in &stage.gates {
             one_gate(text, gate);
         }
+    }
+    line!(text);
+}
+
+fn copies(text: &mut String, mirror: &MirrorReport) {
+    let MirrorReport { sent, dropped, compared, different, .. } = mirror;
+    line!(text, "Copies of requests that stable answered: {sent} sent, {dropped} dropped.");
+    line!(text, "Of {compared} compared, {different} had another status.");
+    line!(text);
+    line!(text, "| Compared | stable | copies |");
+    line!(text, "|---|---:|---:|");
+    for (name, millis) in [("p50", mirror.p50_ms), ("p99", mirror.p99_ms)] {
+        if let Some([stable, copy]) = millis {
+            line!(text, "| {name} | {} | {} |", latency(Some(stable)), latency(Some(copy)));
+        }
+    }
+    for [stable, copy, count] in &mirror.pairs {
+        line!(text, "| Status, {count} times | {stable} | {copy} |");
     }
     line!(text);
 }

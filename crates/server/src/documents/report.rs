@@ -19,7 +19,7 @@ use super::time::rfc3339;
 use crate::view::EventView;
 
 pub use super::markdown::markdown;
-pub use stages::{GateReport, StageReport, TrackReport};
+pub use stages::{GateReport, MirrorReport, StageReport, TrackReport};
 
 /// The report of one rollout. Moments are RFC 3339 in UTC, lengths of time milliseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

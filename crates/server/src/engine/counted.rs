@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use rollout::evidence::{TrackCounts, histogram};
+use rollout::evidence::{TrackCounts, histogram, mirrored};
 use serde::{Deserialize, Serialize};
 use traffic::Counters;
 
@@ -54,6 +54,7 @@ fn add(into: &mut TrackCounts, from: &TrackCounts) {
     into.shielded += from.shielded;
     into.testers = into.testers.plus(from.testers);
     into.segments = into.segments.plus(from.segments);
+    mirrored::merge(&mut into.mirrored, from.mirrored.as_deref());
     into.slower_than.resize(into.slower_than.len().max(from.slower_than.len()), 0);
     for (sum, more) in into.slower_than.iter_mut().zip(&from.slower_than) {
         *sum += more;
@@ -63,7 +64,7 @@ fn add(into: &mut TrackCounts, from: &TrackCounts) {
 
 #[cfg(test)]
 mod tests {
-    use rollout::evidence::Apart;
+    use rollout::evidence::{Apart, Mirrored};
 
     use super::*;
 
@@ -76,6 +77,7 @@ mod tests {
             shielded: 3,
             testers: Apart { requests: 4, failures: 1 },
             segments: Apart { requests: 6, failures: 2 },
+            mirrored: Some(Box::new(Mirrored { sent: 7, compared: 5, ..Mirrored::default() })),
             slower_than: slower_than.to_vec(),
             latency: latency.to_vec(),
         };
@@ -90,6 +92,8 @@ mod tests {
         assert_eq!((both.requests, both.failures, both.client_gone, both.shielded), (15, 2, 4, 6));
         assert_eq!(both.testers, Apart { requests: 8, failures: 2 });
         assert_eq!(both.segments, Apart { requests: 12, failures: 4 });
+        let mirrored = both.mirrored.as_ref().unwrap();
+        assert_eq!((mirrored.sent, mirrored.compared), (14, 10));
         assert_eq!((&*both.slower_than, &*both.latency), (&[3, 9][..], &[(3, 5), (5, 6)][..]));
         assert_eq!((sum.of("shop", "shop-2").unwrap().requests, sum.instance), (1, 7));
     }

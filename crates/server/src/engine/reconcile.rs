@@ -166,7 +166,8 @@ pub(super) fn process(release: &Release, plan: &Plan) -> Wanted {
 
 /// Whether somebody would meet a release that has nowhere to send them.
 fn lacks_upstreams(route: &ServiceRoute) -> bool {
-    let canary = route.canary.as_ref().filter(|canary| canary.weight > Weight::ZERO);
+    let canary =
+        route.canary.as_ref().filter(|canary| canary.weight.max(canary.mirror) > Weight::ZERO);
     let tracks = route.stable.iter().chain(canary.map(|canary| &canary.track));
     tracks.into_iter().any(|track| track.upstreams.is_empty())
 }

@@ -21,13 +21,12 @@ impl Core {
             return Some(self.service_route(plan, Some(release), None));
         };
         let wanted = desired(rollout);
+        let going_back = self.going_back.contains_key(&rollout.id);
+        let unless_going_back = |weight| if going_back { Weight::ZERO } else { weight };
         let canary = wanted.canary.filter(|_| wanted.stable.is_some()).map(|release| CanaryRoute {
             track: self.track(release),
-            weight: if self.going_back.contains_key(&rollout.id) {
-                Weight::ZERO
-            } else {
-                wanted.weight
-            },
+            weight: unless_going_back(wanted.weight),
+            mirror: unless_going_back(wanted.mirror),
             salt: rollout.id.to_string(),
             guard_key: wanted.guard_key.clone(),
             trips: wanted.trips.clone(),

@@ -69,6 +69,7 @@ impl Controller {
                 protocol: release.deploy.protocol,
             },
             weight: weight_by_mistake(env, rollout).unwrap_or(wanted.weight),
+            mirror: wanted.mirror,
             salt: rollout.id.to_string(),
             guard_key: wanted.guard_key.clone(),
             trips: wanted.trips.clone(),

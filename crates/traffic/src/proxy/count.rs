@@ -9,6 +9,7 @@ use rollout::evidence::histogram::{BUCKETS, bucket_of};
 use serde::{Deserialize, Serialize};
 
 use super::apart::Apart;
+use super::mirror::Copies;
 
 /// Everything a proxy has counted since it started; differences are only taken between two
 /// readings of the same `instance`.
@@ -264,12 +265,18 @@ pub(crate) struct Ledger {
     shards: Box<[Shard]>,
     /// Exact counts above a limit in microseconds, one a limit ever asked for.
     limits: Mutex<BTreeMap<u64, Arc<Sharded>>>,
+    /// What became of copies it got.
+    pub copies: Copies,
 }
 
 impl Ledger {
     /// All zero, for `workers` threads.
     pub(crate) fn new(workers: usize) -> Self {
-        Self { shards: (0..workers).map(|_| Shard::new()).collect(), limits: Mutex::default() }
+        Self {
+            shards: (0..workers).map(|_| Shard::new()).collect(),
+            limits: Mutex::default(),
+            copies: Copies::default(),
+        }
     }
 
     /// What `worker` counts into.
@@ -311,6 +318,7 @@ impl Ledger {
             shielded: sum(|shard| &shard.shielded),
             testers: self.sum_apart(Apart::Tester),
             segments: self.sum_apart(Apart::Segment),
+            mirrored: self.copies.read(),
             slower_than: limits_us.iter().map(|&limit| self.limit(limit).sum()).collect(),
             latency: self.histogram(|shard| &shard.first),
         };

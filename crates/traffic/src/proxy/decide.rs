@@ -15,6 +15,7 @@ use super::behind::Lost;
 use super::exchange::Client;
 use super::fields;
 use super::guard::{Side, micros};
+use super::mirror;
 use super::origin::Asker;
 use super::route::{Slot, Times};
 use super::shield::Cover;
@@ -128,9 +129,10 @@ impl Client {
         }
         let key = state.tie.key(&head.headers, &asker.address, &self.worker.keys);
         let choice = state.chosen.choice(&head.headers);
-        let Some(seat) = split::choose(&state, key.as_str(), choice) else {
+        let Some(mut seat) = split::choose(&state, key.as_str(), choice) else {
             return Ok(None);
         };
+        seat.mirror = mirror::drawn(&state, &seat, head, &self.worker);
         let cookie = match &key {
             Key::Fresh(fresh) => state.tie.set_cookie(fresh),
             Key::Known(_) => None,

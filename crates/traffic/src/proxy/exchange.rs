@@ -148,6 +148,9 @@ async fn forward(
     if !body.is_empty() {
         fields::frame_upload(&mut head.headers);
     }
+    if body.is_empty() {
+        visit.copy(&head, time);
+    }
     let upload = body.progress();
     visit.uploads(upload.clone());
     let request = Request::from_parts(head, body);

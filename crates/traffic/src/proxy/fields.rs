@@ -8,6 +8,7 @@ use http::{HeaderMap, Version};
 
 use super::cookies;
 use super::head::{H2C, lists};
+use super::mirror;
 use super::origin::Asker;
 
 /// Fields that mean the connection, not the message (RFC 9110, 7.6.1, and older proxies).
@@ -97,6 +98,7 @@ pub(crate) fn for_upstream(
     let trailers = takes_trailers(headers);
     remove_hop_by_hop(headers);
     headers.remove(EXPECT);
+    headers.remove(mirror::MARK);
     cookies::remove_session(headers);
     asker.tell(headers);
     headers.append(VIA, via(version));

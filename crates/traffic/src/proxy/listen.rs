@@ -53,6 +53,8 @@ pub(crate) struct Worker {
     pub lean: Pools<Pipe>,
     pub keys: KeySource,
     pub log: Option<Log>,
+    /// Copies under way.
+    pub copies: Cell<u32>,
     turn: Cell<u64>,
 }
 
@@ -83,6 +85,7 @@ pub(crate) fn start(
                     lean: Pools::default(),
                     keys: KeySource::new(),
                     log,
+                    copies: Cell::new(0),
                     turn: Cell::new((index as u64) << 32),
                 };
                 runtime.block_on(follow(Rc::new(worker), orders));

@@ -30,6 +30,7 @@ mod head;
 mod health;
 mod lean;
 mod listen;
+mod mirror;
 mod observe;
 mod origin;
 mod piece;

@@ -88,6 +88,8 @@ pub(crate) struct Limit {
 pub(crate) struct Canary {
     pub track: Arc<Track>,
     pub weight: Weight,
+    /// Of how many safe requests that stable answers it gets a copy.
+    pub mirror: Weight,
     pub salt: String,
     pub guard: Arc<Guard>,
     pub lost: Lost,

@@ -19,6 +19,8 @@ pub(crate) struct Seat {
     pub witness: Option<(Arc<Guard>, u32)>,
     /// Where it is counted, when that is not with those a gate looks at.
     pub apart: Option<Apart>,
+    /// The canary, where it gets a copy of the request.
+    pub mirror: Option<Arc<Track>>,
 }
 
 /// The track for the user `key`; `None` when no release serves.
@@ -39,7 +41,7 @@ pub(crate) fn choose(state: &ServiceState, key: &str, choice: Option<Choice>) ->
     let witness = Some((Arc::clone(&canary.guard), bucket));
     if meets_canary(bucket, canary.weight) {
         let track = Arc::clone(&canary.track);
-        return Some(Seat { track, side: Side::Canary, witness, apart: None });
+        return Some(Seat { track, side: Side::Canary, witness, apart: None, mirror: None });
     }
     stable(state, witness, None)
 }
@@ -57,7 +59,7 @@ fn chosen(state: &ServiceState, choice: Choice) -> Option<Seat> {
     match canary.filter(|canary| meets && canary.is_open()) {
         Some(canary) => {
             let track = Arc::clone(&canary.track);
-            Some(Seat { track, side: Side::Canary, witness: None, apart })
+            Some(Seat { track, side: Side::Canary, witness: None, apart, mirror: None })
         }
         None => stable(state, None, apart),
     }
@@ -69,7 +71,7 @@ fn stable(
     apart: Option<Apart>,
 ) -> Option<Seat> {
     let track = Arc::clone(state.stable.as_ref()?);
-    Some(Seat { track, side: Side::Stable, witness, apart })
+    Some(Seat { track, side: Side::Stable, witness, apart, mirror: None })
 }
 
 impl Canary {
@@ -79,7 +81,7 @@ impl Canary {
     }
 
     /// Whether nothing withholds it from those who are to meet it.
-    fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         !self.guard.is_shut() && !self.lost.is_lost() && self.track.is_healthy()
     }
 }

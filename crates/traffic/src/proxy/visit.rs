@@ -5,12 +5,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use http::request::Parts;
+use tokio::sync::oneshot;
+
 use super::access::Entry;
 use super::apart::Apart;
 use super::count::{Cause, Shard};
 use super::guard::{Fate, Guard, Side, micros};
 use super::listen::Worker;
-use super::route::Track;
+use super::mirror::{self, Met};
+use super::route::{Times, Track};
 use super::split::Seat;
 use super::upload::Progress;
 use super::wire::Line;
@@ -36,6 +40,10 @@ pub(crate) struct Visit {
     track: Arc<Track>,
     side: Side,
     witness: Option<(Arc<Guard>, u32)>,
+    /// The canary that is to get a copy.
+    mirror: Option<Arc<Track>>,
+    /// Who compares the copy's answer with this one.
+    copied: Option<oneshot::Sender<Met>>,
     /// Where it is counted, when that is not with those a gate looks at.
     apart: Option<Apart>,
     started: Instant,
@@ -73,6 +81,8 @@ impl Visit {
             track: seat.track,
             side: seat.side,
             witness: seat.witness,
+            mirror: seat.mirror,
+            copied: None,
             apart: seat.apart,
             started,
             fate: None,
@@ -100,6 +110,13 @@ impl Visit {
         if let Some(log) = &mut self.log {
             (log.status, log.shielded) = (status, spared);
             log.first_byte_us = micros(self.started.elapsed());
+        }
+    }
+
+    /// Sends the copy, where there is to be one: of a request that has no body.
+    pub(crate) fn copy(&mut self, head: &Parts, time: &Times) {
+        if let Some(canary) = self.mirror.take() {
+            self.copied = mirror::send(&self.worker, canary, head, time);
         }
     }
 
@@ -147,6 +164,9 @@ impl Visit {
         match self.apart {
             Some(apart) => drop(self.shard().inspect(|shard| shard.apart(apart, fate.failed))),
             None => self.count(status, us, cause, fate),
+        }
+        if let Some(copied) = self.copied.take() {
+            let _ = copied.send(Met { status, us });
         }
         self.fate = Some(fate);
         if let Some(log) = &mut self.log {

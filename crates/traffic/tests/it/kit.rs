@@ -181,6 +181,7 @@ pub(crate) fn canary(address: SocketAddr, percent: u32) -> CanaryRoute {
     CanaryRoute {
         track: track("v2", address),
         weight: Weight::percent(percent),
+        mirror: Weight::ZERO,
         salt: "rollout-1".to_owned(),
         guard_key: "rollout-1/1".to_owned(),
         trips: Vec::new(),

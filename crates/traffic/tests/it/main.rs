@@ -20,6 +20,7 @@ mod in_front;
 mod letting_go;
 mod limits;
 mod logging;
+mod mirror;
 mod pools;
 mod routing;
 mod shield;

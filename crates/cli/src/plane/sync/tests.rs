@@ -24,6 +24,7 @@ fn snapshot(epoch: u64, guard_key: &str) -> Snapshot {
     };
     let canary = CanaryRoute {
         track: track("shop-2"),
+        mirror: Weight::ZERO,
         weight: Weight::percent(50),
         salt: "shop-2".into(),
         guard_key: guard_key.into(),

@@ -129,6 +129,7 @@ fn counts(requests: u64, failures: u64, latency_us: u64) -> Reading {
         shielded: failures / 2,
         testers: Apart::NONE,
         segments: Apart { requests: requests / 50, failures: failures / 10 },
+        mirrored: None,
         slower_than: vec![failures],
         latency,
     })
@@ -223,6 +224,7 @@ fn stage(name: &str, percent: u32) -> Stage {
     Stage {
         name: name.to_owned(),
         weight: Weight::percent(percent),
+        mirror: Weight::ZERO,
         soak: Millis::from_secs(600),
         gates: vec![error_rate, p99],
     }

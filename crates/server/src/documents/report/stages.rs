@@ -1,6 +1,6 @@
 //! The figures of each stage.
 
-use rollout::evidence::Apart;
+use rollout::evidence::{Apart, Mirrored};
 use rollout::machine::{GateVerdict, Rollout, StageRecord, TrackTotals, verdicts};
 use rollout::units::{Millis, Weight};
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,9 @@ pub struct StageReport {
     pub canary: TrackReport,
     /// What stable did meanwhile.
     pub stable: TrackReport,
+    /// What became of copies of requests that stable answered; `None` without any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<MirrorReport>,
     /// What each gate said when the stage ended, or says now.
     pub gates: Vec<GateReport>,
 }
@@ -66,6 +69,26 @@ pub struct TrackReport {
     pub p99_ms: Option<f64>,
     /// 99.9th percentile.
     pub p999_ms: Option<f64>,
+}
+
+/// What became of copies that the canary got while nobody met it. Latencies are to the first byte,
+/// of stable and of the copies in the same requests.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MirrorReport {
+    /// Copies sent.
+    pub sent: u64,
+    /// Copies not sent, because too many were under way.
+    pub dropped: u64,
+    /// Copies whose answer could be compared with stable's.
+    pub compared: u64,
+    /// Copies of those whose status was not stable's.
+    pub different: u64,
+    /// Which statuses those were: stable's, the copy's, how often; at most 32 pairs.
+    pub pairs: Vec<[u64; 3]>,
+    /// Median latency in milliseconds, stable's and the copies'; `None` without any compared.
+    pub p50_ms: Option<[f64; 2]>,
+    /// 99th percentile.
+    pub p99_ms: Option<[f64; 2]>,
 }
 
 /// What one gate said, and on which numbers. Shares are 0..=1.
@@ -119,6 +142,7 @@ fn stage(rollout: &Rollout, record: &StageRecord) -> StageReport {
         stable_unknown: record.stable_unknown,
         canary: track(&record.canary),
         stable: track(&record.stable),
+        mirror: record.canary.mirrored.as_deref().map(mirror),
         gates: said.iter().map(gate).collect(),
     }
 }
@@ -140,6 +164,21 @@ fn track(totals: &TrackTotals) -> TrackReport {
         p50_ms: millis(0.5),
         p99_ms: millis(0.99),
         p999_ms: millis(0.999),
+    }
+}
+
+fn mirror(mirrored: &Mirrored) -> MirrorReport {
+    let millis = |quantile: f64| mirrored.quantiles_us(quantile).map(|us| us.map(micros_to_millis));
+    let Mirrored { sent, dropped, compared, different, pairs, .. } = mirrored;
+    let pairs = pairs.iter().map(|&(stable, copy, count)| [stable.into(), copy.into(), count]);
+    MirrorReport {
+        sent: *sent,
+        dropped: *dropped,
+        compared: *compared,
+        different: *different,
+        pairs: pairs.collect(),
+        p50_ms: millis(0.5),
+        p99_ms: millis(0.99),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rollout::evidence::TrackCounts;
+use rollout::evidence::{Mirrored, TrackCounts, mirrored};
 
 use super::Counted;
 
@@ -71,6 +71,12 @@ fn add_difference(sum: &mut TrackCounts, now: &TrackCounts, before: Option<&Trac
     sum.shielded += now.shielded.saturating_sub(before.shielded);
     sum.testers = sum.testers.plus(now.testers.since(before.testers));
     sum.segments = sum.segments.plus(now.segments.since(before.segments));
+    let copies = now.mirrored.as_ref().map(|now| match &before.mirrored {
+        Some(before) => now.since(before),
+        None => Mirrored::clone(now),
+    });
+    let copies = copies.filter(|copies| !copies.is_none());
+    mirrored::merge(&mut sum.mirrored, copies.as_ref());
     sum.slower_than.resize(sum.slower_than.len().max(now.slower_than.len()), 0);
     for (index, slot) in sum.slower_than.iter_mut().enumerate() {
         let at = |counts: &TrackCounts| counts.slower_than.get(index).copied().unwrap_or(0);

@@ -3,6 +3,7 @@
 mod doors;
 mod list;
 mod log;
+mod mirror;
 mod outlives;
 mod owed;
 mod queue;

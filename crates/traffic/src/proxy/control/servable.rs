@@ -118,6 +118,7 @@ impl Control {
         let canary = route.canary.as_ref().map(|canary| Canary {
             track: track(&canary.track),
             weight: canary.weight,
+            mirror: canary.mirror,
             salt: canary.salt.clone(),
             guard: self.guard(canary, serving.as_deref()),
             lost: Lost { is: Arc::clone(&self.lost), stable: stable.clone() },

@@ -114,6 +114,7 @@ async fn one(
         head.headers.remove(secret);
     }
     fields::for_upstream(&mut head.headers, head.version, &asker, None);
+    visit.copy(&head, &time);
     outgoing.put(&head, peer.peek(body));
     peer.advance(body);
     // Where a body was waited for, the time is another.
