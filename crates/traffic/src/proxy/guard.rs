@@ -251,14 +251,16 @@ impl Witnesses {
     }
 
     fn fail(&self, began: Instant) {
-        let before = self.bad.fetch_add(1, Ordering::Relaxed);
+        // Whoever reads this failure reads its request, too: it was added before.
+        let before = self.bad.fetch_add(1, Ordering::Release);
         if before.saturating_add(1) == NAMED_FAILURE {
             self.third_us.store(micros(began.elapsed()), Ordering::Relaxed);
         }
     }
 
     fn read(&self) -> Tally {
-        Tally { bad: self.bad.load(Ordering::Relaxed), total: self.requests.sum() }
+        let bad = self.bad.load(Ordering::Acquire);
+        Tally { bad, total: self.requests.sum() }
     }
 
     fn forget(&self) {
