@@ -12,6 +12,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
+use tokio::task::unconstrained;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::behind::{Bounds, Entrance};
@@ -204,7 +205,8 @@ async fn until_turned<F: Future>(
             return Poll::Pending;
         }
         registered = true;
-        turned.as_mut().poll(cx).map(Err)
+        // Also where the connection has used up the task's turn: it leaves its waker either way.
+        pin!(unconstrained(turned.as_mut())).poll(cx).map(Err)
     })
     .await
 }

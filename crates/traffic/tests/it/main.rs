@@ -25,6 +25,7 @@ mod pools;
 mod routing;
 mod shield;
 mod shield_load;
+mod slow_clients;
 mod snapshots;
 mod splitting;
 mod swaps;

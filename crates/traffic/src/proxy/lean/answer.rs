@@ -51,6 +51,8 @@ pub(crate) enum Read {
 struct Facts {
     lengths: Option<u64>,
     chunked: bool,
+    /// A coding is named that is none: whatever length is said, the body ends with the connection.
+    to_end: bool,
     close: bool,
     keep_alive: bool,
     grpc: bool,
@@ -85,12 +87,11 @@ pub(crate) fn read(bytes: &[u8], to_head: bool, out: &mut Vec<u8>) -> (usize, Re
     }
     let framing = facts.framing(status, to_head);
     write_line(out, status, response.reason.unwrap_or_default());
-    write_fields(out, response.headers, status, facts.chunked);
+    write_fields(out, response.headers, status, facts.chunked || facts.to_end);
     if framing == Framing::Close || (facts.chunked && framing == Framing::Chunked) {
         out.extend_from_slice(b"transfer-encoding: chunked\r\n");
     }
-    let keeps = if newer { !facts.close } else { facts.keep_alive };
-    let keeps = keeps && framing != Framing::Close;
+    let keeps = !facts.close && (newer || facts.keep_alive) && framing != Framing::Close;
     let Facts { grpc, grpc_failed, .. } = facts;
     (used, Read::Whole(Head { status, framing, keeps, grpc, grpc_failed }))
 }
@@ -108,6 +109,7 @@ impl Facts {
                         return None;
                     }
                 }
+                17 if is_no_coding(name, value) => facts.to_end = true,
                 // Nobody was told that other codings are welcome.
                 17 if name.eq_ignore_ascii_case("transfer-encoding") => {
                     if facts.chunked || !value.eq_ignore_ascii_case(b"chunked") {
@@ -136,10 +138,17 @@ impl Facts {
         match self.lengths {
             _ if to_head || status == 204 || status == 304 => Framing::Length(0),
             _ if self.chunked => Framing::Chunked,
+            _ if self.to_end => Framing::Close,
             Some(length) => Framing::Length(length),
             None => Framing::Close,
         }
     }
+}
+
+/// Whether a line names a transfer coding that changes nothing, as old servers do.
+fn is_no_coding(name: &str, value: &[u8]) -> bool {
+    name.eq_ignore_ascii_case("transfer-encoding")
+        && (value.is_empty() || value.eq_ignore_ascii_case(b"identity"))
 }
 
 fn write_line(out: &mut Vec<u8>, status: u16, reason: &str) {
@@ -155,7 +164,7 @@ fn write_line(out: &mut Vec<u8>, status: u16, reason: &str) {
 
 /// Every field that is the message's and not the connection's. A length is said once, and not
 /// beside a transfer coding, where it is not the body's.
-fn write_fields(out: &mut Vec<u8>, fields: &[httparse::Header<'_>], status: u16, chunked: bool) {
+fn write_fields(out: &mut Vec<u8>, fields: &[httparse::Header<'_>], status: u16, coded: bool) {
     let is_connection =
         |field: &&httparse::Header<'_>| field.name.eq_ignore_ascii_case("connection");
     let named_by_connection = |name: &str| {
@@ -163,7 +172,7 @@ fn write_fields(out: &mut Vec<u8>, fields: &[httparse::Header<'_>], status: u16,
         fields::may_be_named(name) && lines.any(|line| lists(line.value, name.as_bytes()))
     };
     let named = fields.iter().any(|field| is_connection(&field));
-    let mut length_said = chunked || status == 204;
+    let mut length_said = coded || status == 204;
     for field in fields {
         let name = field.name;
         let is_length = name.eq_ignore_ascii_case("content-length");

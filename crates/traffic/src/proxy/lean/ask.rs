@@ -1,6 +1,6 @@
 //! One request to one upstream of a track.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -50,20 +50,14 @@ impl Answer {
 pub(crate) struct Ask<'a> {
     worker: &'a Rc<Worker>,
     request: &'a Outgoing,
-    /// The time, as long as nothing was waited for.
-    now: Cell<Option<Instant>>,
     /// Who was asked first, where there was a choice.
     asked: OnceCell<Arc<Upstream>>,
 }
 
 impl<'a> Ask<'a> {
-    /// Nobody was asked yet; it is `now`.
-    pub(crate) const fn new(
-        worker: &'a Rc<Worker>,
-        request: &'a Outgoing,
-        now: Option<Instant>,
-    ) -> Self {
-        Self { worker, request, now: Cell::new(now), asked: OnceCell::new() }
+    /// Nobody was asked yet.
+    pub(crate) const fn new(worker: &'a Rc<Worker>, request: &'a Outgoing) -> Self {
+        Self { worker, request, asked: OnceCell::new() }
     }
 }
 
@@ -110,7 +104,7 @@ impl Ask<'_> {
         });
         match self.exchange(&upstream, linked, time).await {
             Ok((head, pipe)) => {
-                track.observe(&upstream, head.status < 500);
+                track.observe(&upstream, !(500..600).contains(&head.status));
                 Ok(Answer { head, pipe, upstream, busy })
             }
             Err(_) if upstream.is_cut() => Err(Failure::Cut),
@@ -129,8 +123,7 @@ impl Ask<'_> {
         time: &Times,
     ) -> Result<(Head, Pipe), Failure> {
         let Linked { sender: mut pipe, kept } = linked;
-        let now = self.now.take().filter(|_| kept).unwrap_or_else(Instant::now);
-        match pipe.ask(self.request, now.checked_add(time.first_byte)).await {
+        match pipe.ask(self.request, Instant::now().checked_add(time.first_byte)).await {
             Ok(head) => return Ok((head, pipe)),
             Err(Lost::Failed(failure)) => return Err(failure),
             Err(Lost::Unsent) if kept => {}
@@ -168,6 +161,8 @@ impl Again for Ask<'_> {
         track: &Track,
         time: &Times,
     ) -> (impl Future<Output = Result<Answer, Failure>>, Option<Rc<Progress>>) {
-        (self.somewhere(track, time, true), None)
+        // Who is asked in the canary's place is not who is given up.
+        let other = Ask::new(self.worker, self.request);
+        (async move { other.somewhere(track, time, true).await }, None)
     }
 }

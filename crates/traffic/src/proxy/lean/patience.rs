@@ -1,8 +1,9 @@
 //! A limit in time that moves with every message and costs next to nothing when it does.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Waker};
 
+use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// One timer, set back only where a limit comes earlier than it would go off.
@@ -28,7 +29,9 @@ impl Patience {
         if armed && !timer.is_elapsed() {
             return false;
         }
-        while timer.as_mut().poll(cx).is_ready() {
+        // Where a task has used up its turn, a timer that keeps to it says that it waits and is not
+        // armed.
+        while pin!(unconstrained(timer.as_mut())).poll(cx).is_ready() {
             if Instant::now() >= by {
                 return true;
             }
@@ -45,6 +48,8 @@ mod tests {
     use std::task::Poll;
     use std::time::Duration;
 
+    use tokio::task::coop;
+
     use super::*;
 
     /// How often somebody who waits until `by` is woken.
@@ -57,6 +62,21 @@ mod tests {
         .await;
         assert!(Instant::now() >= by);
         woken
+    }
+
+    #[tokio::test]
+    async fn a_limit_is_kept_by_a_task_that_has_used_up_its_turn() {
+        let (mut patience, mut turns) = (Patience::default(), 0);
+        let by = Instant::now() + Duration::from_millis(20);
+        poll_fn(|cx| {
+            turns += 1;
+            while turns == 1 && coop::has_budget_remaining() {
+                let _ = pin!(coop::consume_budget()).poll(cx);
+            }
+            if patience.is_over(Some(by), cx) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        assert!(Instant::now() >= by);
     }
 
     #[tokio::test]

@@ -138,6 +138,11 @@ impl Pipe {
         self.read.poll_fill(&mut self.tcp, PIECE, BUFFER_BYTES, cx)
     }
 
+    /// Whether it is cut; else whoever asks is woken when it is.
+    pub(crate) fn is_cut(&self, cx: &Context<'_>) -> bool {
+        self.cut.is_over(cx)
+    }
+
     /// Whether waiting has an end: by a cut, or because `by` has come.
     pub(crate) fn is_over(&mut self, by: Option<Instant>, cx: &mut Context<'_>) -> bool {
         self.cut.is_over(cx) || self.patience.is_over(by, cx)

@@ -44,12 +44,14 @@ struct Relay<'a> {
     raw: usize,
     /// There is no more to come from the upstream.
     done: bool,
-    /// When something came from the upstream.
+    /// The client did not take something at once.
+    waited: bool,
+    /// When something moved.
     moved: &'a mut Instant,
 }
 
 /// Passes on an answer whose head is in its pipe's `out`, whole, and came at `moved`, which is
-/// when its last byte came afterwards. `trailers`: the client takes them.
+/// when it was complete afterwards. `trailers`: the client takes them.
 pub(crate) async fn relay(
     peer: &mut Peer,
     answer: &mut Answer,
@@ -67,6 +69,7 @@ pub(crate) async fn relay(
         written: 0,
         raw: 0,
         done: false,
+        waited: false,
         moved,
     };
     if relay.take().is_err() {
@@ -79,12 +82,24 @@ pub(crate) async fn relay(
 impl Relay<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Passed> {
         loop {
-            if ready!(self.poll_written(cx)).is_err() {
+            // Looked at before each piece: a slow client must not outlast the drain.
+            if !self.done && self.answer.pipe.is_cut(cx) {
+                self.broke();
+                return Poll::Ready(Passed::Broken);
+            }
+            let written = match self.poll_written(cx) {
+                Poll::Ready(Ok(())) if self.done => self.peer.poll_flush(cx),
+                written => written,
+            };
+            self.waited |= written.is_pending();
+            if ready!(written).is_err() {
                 return Poll::Ready(Passed::Gone);
             }
             if self.done {
-                let flushed = ready!(self.peer.poll_flush(cx));
-                return Poll::Ready(flushed.map_or(Passed::Gone, |()| Passed::Whole));
+                if self.waited {
+                    *self.moved = Instant::now();
+                }
+                return Poll::Ready(Passed::Whole);
             }
             match self.answer.pipe.poll_fill(cx) {
                 Poll::Ready(Ok(count)) => {

@@ -15,6 +15,9 @@ use super::super::target;
 /// while they come, by hyper.
 pub(crate) const WHOLE_BODY: u64 = 16 * 1024;
 
+/// Room for a request that is kept from one to the next.
+const KEPT: usize = 8 * 1024;
+
 /// A plain request's head.
 #[derive(Debug)]
 pub(crate) struct Plain {
@@ -97,6 +100,7 @@ impl Outgoing {
         self.repeatable = body.is_empty() && is_repeatable(&head.method);
         let bytes = &mut self.bytes;
         bytes.clear();
+        bytes.shrink_to(KEPT);
         let target = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         for part in [head.method.as_str(), " ", target, " HTTP/1.1\r\n"] {
             bytes.extend_from_slice(part.as_bytes());

@@ -96,9 +96,9 @@ async fn one(
         Ok(decided) => decided,
         Err(undecided) => {
             client.turned_away(&undecided, &head, &asker, started.into_std());
-            let closes = closes || going.last.get() || body > 0;
+            let closes = closes || going.last.get();
             let tail = Tail { closes, to_head, ..Tail::default() };
-            return say(peer, undecided.answer(), &tail).await;
+            return refuse(peer, body, undecided.answer(), &tail).await;
         }
     };
     let mut visit = Visit::begin(&client.worker, seat, started.into_std(), &client.line, entry);
@@ -117,12 +117,10 @@ async fn one(
     visit.copy(&head, &time);
     outgoing.put(&head, peer.peek(body));
     peer.advance(body);
-    // Where a body was waited for, the time is another.
-    let now = (body == 0).then_some(started);
     let cover = cover.filter(|cover| {
         Cover::takes(&head.method, &head.headers) && body as u64 <= cover.shield.body_limit
     });
-    let answered = ask(client, peer, (outgoing, now), cover, &mut visit, &time).await;
+    let answered = ask(client, peer, outgoing, cover, &mut visit, &time).await;
     let tail = Tail { marked: false, cookie, closes, trailers, to_head };
     match answered {
         None => After::Break,
@@ -149,12 +147,12 @@ fn is_plain(decided: &Decided) -> bool {
 async fn ask(
     client: &Rc<Client>,
     peer: &mut Peer,
-    (request, now): (&Outgoing, Option<Instant>),
+    request: &Outgoing,
     cover: Option<Cover>,
     visit: &mut Visit,
     time: &Times,
 ) -> Option<(Result<Answer, Failure>, bool)> {
-    let (ask, track) = (Ask::new(&client.worker, request, now), Arc::clone(visit.track()));
+    let (ask, track) = (Ask::new(&client.worker, request), Arc::clone(visit.track()));
     // Another upstream of a canary's would hide its failure from the evidence.
     let again = visit.is_stables();
     let answered = async {
@@ -211,6 +209,16 @@ async fn fail(
 ) -> After {
     let verdict = verdict(failure, visit);
     say(peer, verdict, &Tail { closes: tail.closes || going.last.get(), ..tail.clone() }).await
+}
+
+/// Refuses a request with a body of so many bytes, which is read first: an answer can be lost where
+/// its connection ends with something unread.
+async fn refuse(peer: &mut Peer, body: usize, answer: (StatusCode, &str), tail: &Tail) -> After {
+    if !peer.has(body).await {
+        return After::Break;
+    }
+    peer.advance(body);
+    say(peer, answer, tail).await
 }
 
 /// Answers with the proxy's own words.

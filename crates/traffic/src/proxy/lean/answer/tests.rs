@@ -45,7 +45,8 @@ fn how_a_body_ends_is_known_or_the_answer_is_none() {
         ("Content-Length:\r\n", None),
         ("Transfer-Encoding: gzip, chunked\r\n", None),
         ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", None),
-        ("Transfer-Encoding: identity\r\n", None),
+        ("Transfer-Encoding: identity\r\nContent-Length: 5\r\n", Some(Framing::Close)),
+        ("Transfer-Encoding:\r\n", Some(Framing::Close)),
         ("X: a\r\n b\r\n", None),
         ("X : a\r\n", None),
     ] {
@@ -85,6 +86,7 @@ fn a_connection_is_kept_as_both_versions_have_it() {
         ("HTTP/1.1 200 OK\r\n\r\n", false),
         ("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", false),
         ("HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n", true),
+        ("HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive, close\r\n\r\n", false),
     ] {
         let (Read::Whole(read), _) = taken(head) else { panic!("{head}") };
         assert_eq!(read.keeps, keeps, "{head}");
