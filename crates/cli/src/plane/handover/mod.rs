@@ -1,7 +1,7 @@
 //! A proxy is replaced by another process of it, usually a new binary, while it serves.
 //!
 //! Both are processes on one state folder. The one that runs listens on a socket in it
-//! ([`Giver`]); `sluice proxy --upgrade` connects to that ([`take`]), and then:
+//! ([`Giver`]); `sluice proxy --upgrade` connects to that ([`take()`]), and then:
 //!
 //! 1. It gets the listening sockets themselves, the snapshot, the gates that are shut, and what
 //!    is known of the versions' health ([`Will`]); it serves all that, and both accept.
